@@ -1,0 +1,332 @@
+"""What is compared: arenas, prompts, systems, their outputs, and the battles between them."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from arena.constraints import CompositeForeignKey
+
+slug_validator = RegexValidator(
+    r"^[a-z0-9]+(?:[-.][a-z0-9]+)*$", "Lower-case letters, digits, single hyphens and dots only."
+)
+
+
+class Arena(models.Model):
+    """One task with its own prompts, systems, judges, criteria and leaderboards."""
+
+    slug = models.CharField(max_length=60, unique=True, validators=[slug_validator])
+    name = models.CharField(max_length=120)
+    description = models.TextField(
+        blank=True, help_text="One or two sentences: what is compared here."
+    )
+    guidelines = models.TextField(
+        blank=True, help_text="What a judge is asked to look for (Markdown)."
+    )
+    criteria = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Names of the criteria judged beside the overall verdict, e.g. accuracy.",
+    )
+    licence = models.CharField(max_length=60, blank=True)
+    source = models.CharField(max_length=300, blank=True, help_text="Where the data comes from.")
+    is_public = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("arena:home", args=[self.slug])
+
+
+class Category(models.Model):
+    """A label of prompts, by which leaderboards can be narrowed."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="categories")
+    slug = models.CharField(max_length=60, validators=[slug_validator])
+    name = models.CharField(max_length=80)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "categories"
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "slug"], name="category_unique_slug"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Prompt(models.Model):
+    """A chat of one or more messages. A prompt without messages stands for prompts that were not published."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="prompts")
+    digest = models.CharField(
+        max_length=64, editable=False, help_text="Content hash: an import can run twice."
+    )
+    messages = models.JSONField(
+        default=list, blank=True, help_text='[{"role": "user", "content": "…"}, …]'
+    )
+    source_id = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="The prompt's name in its source; part of its identity.",
+    )
+    title = models.CharField(max_length=120, blank=True)
+    reference = models.TextField(blank=True, help_text="A reference answer, where there is one.")
+    language = models.CharField(max_length=35, blank=True)
+    categories = models.ManyToManyField(Category, blank=True, related_name="prompts")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "digest"], name="prompt_unique_digest"),
+            models.UniqueConstraint(fields=["id", "arena"], name="prompt_id_arena"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.text[:80] or "Prompt not published"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.digest = self.content_digest(self.messages, source_id=self.source_id)
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("arena:prompt", args=[self.arena.slug, self.pk])
+
+    @property
+    def text(self) -> str:
+        """The first thing that the user says."""
+        return next((m["content"] for m in self.messages if m.get("role") == "user"), "")
+
+    @property
+    def is_published(self) -> bool:
+        return bool(self.messages)
+
+    @staticmethod
+    def content_digest(messages: list[dict[str, str]], *, source_id: str = "") -> str:
+        """SHA-256 of the canonical JSON of the messages and the source's own name for the prompt."""
+        canonical = json.dumps(
+            [messages, source_id], ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        )
+        return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class System(models.Model):
+    """Something that answers prompts: a model, a prompt, a pipeline, an agent."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="systems")
+    slug = models.CharField(max_length=120, validators=[slug_validator])
+    name = models.CharField(max_length=200)
+    version = models.CharField(max_length=60, blank=True)
+    organisation = models.CharField(max_length=120, blank=True)
+    family = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="What it descends from: self-preference is measured by it.",
+    )
+    licence = models.CharField(max_length=60, blank=True)
+    link = models.URLField(blank=True)
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="systems"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "version"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["arena", "name", "version"], name="system_unique_name_version"
+            ),
+            models.UniqueConstraint(fields=["arena", "slug"], name="system_unique_slug"),
+            models.UniqueConstraint(fields=["id", "arena"], name="system_id_arena"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip()
+
+    def get_absolute_url(self) -> str:
+        return reverse("arena:system", args=[self.arena.slug, self.slug])
+
+
+class Output(models.Model):
+    """One system's answer to one prompt."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="outputs", db_index=False)
+    system = models.ForeignKey(
+        System, models.CASCADE, related_name="outputs", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="outputs", db_constraint=False)
+    text = models.TextField(blank=True)
+    tokens = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField("latency (ms)", null=True, blank=True)
+    cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["system", "prompt"], name="output_unique"),
+            models.UniqueConstraint(
+                fields=["id", "prompt", "system"], name="output_id_prompt_system"
+            ),
+            models.UniqueConstraint(fields=["id", "arena"], name="output_id_arena"),
+            CompositeForeignKey(
+                fields=["system", "arena"],
+                to="arena.System",
+                to_fields=["id", "arena"],
+                name="output_system_in_arena",
+                violation_error_message="The system belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["prompt", "arena"],
+                to="arena.Prompt",
+                to_fields=["id", "arena"],
+                name="output_prompt_in_arena",
+                violation_error_message="The prompt belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system} on {self.prompt}"
+
+
+class Pair(models.Model):
+    """Two systems of an arena, the lower id first, and how much their next verdict is worth."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="pairs")
+    system_a = models.ForeignKey(
+        System, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    system_b = models.ForeignKey(System, models.CASCADE, related_name="+", db_constraint=False)
+    priority = models.FloatField(
+        default=1.0, help_text="Written when ratings are refreshed; read when a battle is chosen."
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["system_a", "system_b"], name="pair_unique"),
+            models.UniqueConstraint(
+                fields=["id", "arena", "system_a", "system_b"], name="pair_id_arena_systems"
+            ),
+            models.CheckConstraint(
+                condition=Q(system_a__lt=F("system_b")),
+                name="pair_canonical",
+                violation_error_message="A pair is stored with the lower system id first.",
+            ),
+            *(
+                CompositeForeignKey(
+                    fields=[f"system_{side}", "arena"],
+                    to="arena.System",
+                    to_fields=["id", "arena"],
+                    name=f"pair_system_{side}_in_arena",
+                    violation_error_message="Both systems must belong to the pair's arena.",
+                )
+                for side in "ab"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system_a} against {self.system_b}"
+
+
+class Battle(models.Model):
+    """Two outputs to the same prompt, that of the lower system id as A.
+
+    A battle from a source that publishes no outputs has neither, and is told from others by ``source_key``.
+    """
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="battles", db_constraint=False)
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="battles", db_constraint=False)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="battles", db_constraint=False)
+    system_a = models.ForeignKey(
+        System, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    system_b = models.ForeignKey(
+        System, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    output_a = models.ForeignKey(
+        Output, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
+    output_b = models.ForeignKey(
+        Output, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
+    source_key = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="63-bit hash of the source's row, where outputs are unknown.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["output_a", "output_b"],
+                condition=Q(output_a__isnull=False),
+                name="battle_unique_outputs",
+            ),
+            models.UniqueConstraint(
+                fields=["pair", "source_key"],
+                condition=Q(source_key__isnull=False),
+                name="battle_unique_source_key",
+            ),
+            models.UniqueConstraint(
+                fields=["id", "arena", "pair", "prompt"], name="battle_id_arena_pair_prompt"
+            ),
+            models.CheckConstraint(
+                condition=Q(output_a__isnull=False, output_b__isnull=False, source_key__isnull=True)
+                | Q(output_a__isnull=True, output_b__isnull=True, source_key__isnull=False),
+                name="battle_outputs_or_source_key",
+                violation_error_message="A battle has both outputs, or neither and a source key.",
+            ),
+            models.CheckConstraint(
+                condition=Q(system_a__lt=F("system_b")),
+                name="battle_canonical",
+                violation_error_message="A battle is stored with the lower system id as A.",
+            ),
+            CompositeForeignKey(
+                fields=["pair", "arena", "system_a", "system_b"],
+                to="arena.Pair",
+                to_fields=["id", "arena", "system_a", "system_b"],
+                name="battle_pair_systems",
+                violation_error_message="The systems must be those of the pair, in the same arena.",
+            ),
+            CompositeForeignKey(
+                fields=["prompt", "arena"],
+                to="arena.Prompt",
+                to_fields=["id", "arena"],
+                name="battle_prompt_in_arena",
+                violation_error_message="The prompt belongs to another arena.",
+            ),
+            *(
+                CompositeForeignKey(
+                    fields=[f"output_{side}", "prompt", f"system_{side}"],
+                    to="arena.Output",
+                    to_fields=["id", "prompt", "system"],
+                    name=f"battle_output_{side}",
+                    violation_error_message="Both outputs must answer the battle's prompt.",
+                )
+                for side in "ab"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Battle {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("judges:battle", args=[self.arena.slug, self.pk])

@@ -1,0 +1,356 @@
+"""Who decides, and how: judges, their voters, verdicts, scores and runs."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from arena.constraints import CompositeForeignKey
+from arena.leases import Lease, LeaseQuerySet
+from arena.models import Arena, Battle, Output, Pair, Prompt, slug_validator
+
+
+class Outcome(models.IntegerChoices):
+    """A decision in the battle's orientation. The numbers are the columns of the engine's tallies."""
+
+    A = 0, "A is better"
+    B = 1, "B is better"
+    TIE = 2, "Tie"
+    BOTH_BAD = 3, "Both bad"
+
+    @property
+    def mirrored(self) -> "Outcome":
+        """The same decision with the two sides exchanged."""
+        return MIRRORED[self]
+
+
+MIRRORED = {
+    Outcome.A: Outcome.B,
+    Outcome.B: Outcome.A,
+    Outcome.TIE: Outcome.TIE,
+    Outcome.BOTH_BAD: Outcome.BOTH_BAD,
+}
+
+
+class Judge(models.Model):
+    """An identity that decides. What it is configured to do never changes: a change is a new version."""
+
+    class Kind(models.TextChoices):
+        CROWD = "crowd", "People"
+        LLM = "llm", "LLM"
+        JURY = "jury", "Jury"
+        PROGRAM = "program", "Program"
+        CASCADE = "cascade", "Cascade"
+        IMPORTED = "imported", "Imported"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="judges")
+    slug = models.CharField(max_length=120, validators=[slug_validator])
+    name = models.CharField(max_length=200)
+    version = models.PositiveIntegerField(default=1)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    configuration = models.JSONField(default=dict, blank=True)
+    digest = models.CharField(max_length=64, editable=False)
+    family = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="The family of its model, compared with that of systems.",
+    )
+    description = models.TextField(blank=True)
+    is_simulated = models.BooleanField(
+        default=False, help_text="Its verdicts come from a simulation; every page says so."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "slug"], name="judge_unique_slug"),
+            models.UniqueConstraint(
+                fields=["arena", "name", "version"], name="judge_unique_name_version"
+            ),
+            models.UniqueConstraint(fields=["id", "arena"], name="judge_id_arena"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name if self.version == 1 else f"{self.name} v{self.version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.digest = self.configuration_digest()
+        if self.pk:
+            before = Judge.objects.filter(pk=self.pk).values_list("digest", flat=True).first()
+            if before is not None and before != self.digest:
+                raise ValidationError(
+                    f"The configuration of {self} can't change: make a new version of the judge."
+                )
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("judges:judge", args=[self.arena.slug, self.slug])
+
+    @property
+    def is_people(self) -> bool:
+        return self.kind == self.Kind.CROWD
+
+    def configuration_digest(self) -> str:
+        canonical = json.dumps([self.kind, self.configuration], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Voter(models.Model):
+    """One person within a crowd."""
+
+    judge = models.ForeignKey(Judge, models.CASCADE, related_name="voters", db_index=False)
+    handle = models.CharField(max_length=120, help_text="A pseudonym: never a name or an address.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="voters"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["judge", "handle"], name="voter_unique_handle"),
+            models.UniqueConstraint(fields=["id", "judge"], name="voter_id_judge"),
+        ]
+
+    def __str__(self) -> str:
+        return self.handle
+
+
+class JudgeRun(Lease):
+    """One job: a judge asked about many battles."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="runs")
+    judge = models.ForeignKey(Judge, models.CASCADE, related_name="runs", db_constraint=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    total = models.PositiveIntegerField(default=0, help_text="Battles to judge.")
+    done = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    budget = models.DecimalField(
+        "budget (USD)", max_digits=12, decimal_places=4, null=True, blank=True
+    )
+    cost = models.DecimalField("cost so far (USD)", max_digits=12, decimal_places=6, default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            CompositeForeignKey(
+                fields=["judge", "arena"],
+                to="judges.Judge",
+                to_fields=["id", "arena"],
+                name="run_judge_in_arena",
+                violation_error_message="The judge belongs to another arena.",
+            ),
+            models.CheckConstraint(
+                condition=Q(done__lte=models.F("total")), name="run_done_at_most_total"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}: {self.judge}"
+
+
+class Verdict(models.Model):
+    """One decision on one battle. Append-only; what is taken back is a Retraction beside it.
+
+    ``pair`` and ``prompt`` repeat the battle's (the database keeps them equal), so that a leaderboard is one
+    GROUP BY on one index.
+    """
+
+    class Side(models.IntegerChoices):
+        A = 0, "A"
+        B = 1, "B"
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="verdicts", db_constraint=False, db_index=False
+    )
+    battle = models.ForeignKey(Battle, models.CASCADE, related_name="verdicts", db_constraint=False)
+    pair = models.ForeignKey(
+        Pair, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(
+        Prompt, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, related_name="verdicts", db_constraint=False, db_index=False
+    )
+    voter = models.ForeignKey(
+        Voter, models.CASCADE, null=True, blank=True, related_name="verdicts", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
+    run = models.ForeignKey(
+        JudgeRun, models.SET_NULL, null=True, blank=True, related_name="verdicts", db_index=False
+    )
+    criterion = models.CharField(max_length=40, blank=True, help_text="Empty: the overall verdict.")
+    outcome = models.PositiveSmallIntegerField(choices=Outcome.choices)
+    shown_first = models.PositiveSmallIntegerField(
+        choices=Side.choices, null=True, blank=True, help_text="Empty: not known."
+    )
+    confidence = models.FloatField(
+        null=True, blank=True, help_text="Between 0 and 1, where stated."
+    )
+    repetition = models.BigIntegerField(
+        default=0,
+        help_text="0 for the first verdict on the battle, 1 for its repeat …; a 63-bit hash of the "
+        "source's row where the source doesn't say who voted.",
+    )
+    cast_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Covers the leaderboard's GROUP BY: the table itself isn't read.
+            models.Index(
+                fields=["judge", "criterion", "pair", "outcome", "prompt"], name="verdict_cells"
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["voter", "battle", "criterion", "repetition"],
+                condition=Q(voter__isnull=False),
+                name="verdict_unique_of_voter",
+            ),
+            models.UniqueConstraint(
+                fields=["judge", "battle", "criterion", "repetition"],
+                condition=Q(voter__isnull=True),
+                name="verdict_unique_of_judge",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=Outcome.values), name="verdict_outcome_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | Q(confidence__range=(0, 1)),
+                name="verdict_confidence_in_unit_interval",
+            ),
+            CompositeForeignKey(
+                fields=["battle", "arena", "pair", "prompt"],
+                to="arena.Battle",
+                to_fields=["id", "arena", "pair", "prompt"],
+                name="verdict_battle",
+                violation_error_message="Arena, pair and prompt must be the battle's.",
+            ),
+            CompositeForeignKey(
+                fields=["judge", "arena"],
+                to="judges.Judge",
+                to_fields=["id", "arena"],
+                name="verdict_judge_in_arena",
+                violation_error_message="The judge belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["voter", "judge"],
+                to="judges.Voter",
+                to_fields=["id", "judge"],
+                name="verdict_voter_of_judge",
+                violation_error_message="The voter belongs to another crowd.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.judge}: {self.get_outcome_display()}"
+
+
+class Retraction(models.Model):
+    """Takes a verdict back. The verdict stays; it is no longer counted."""
+
+    verdict = models.OneToOneField(Verdict, models.CASCADE, related_name="retraction")
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Retraction of verdict {self.verdict_id}"
+
+
+class VerdictTrace(models.Model):
+    """The words behind a verdict, kept apart so that the table that is counted stays slim."""
+
+    verdict = models.OneToOneField(Verdict, models.CASCADE, related_name="trace", primary_key=True)
+    rationale = models.TextField(blank=True)
+    completion = models.TextField("raw completion", blank=True)
+    parse = models.JSONField(default=dict, blank=True)
+    tokens = models.PositiveIntegerField(null=True, blank=True)
+    cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, null=True, blank=True)
+    latency_ms = models.PositiveIntegerField("latency (ms)", null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"Trace of verdict {self.verdict_id}"
+
+
+class Score(models.Model):
+    """One judge's absolute score of one output. Pairwise verdicts follow from scores: never count both."""
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="scores", db_constraint=False, db_index=False
+    )
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, related_name="scores", db_constraint=False, db_index=False
+    )
+    output = models.ForeignKey(Output, models.CASCADE, related_name="scores")
+    criterion = models.CharField(max_length=40, blank=True)
+    value = models.FloatField()
+    repetition = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["judge", "output", "criterion", "repetition"], name="score_unique"
+            ),
+            CompositeForeignKey(
+                fields=["judge", "arena"],
+                to="judges.Judge",
+                to_fields=["id", "arena"],
+                name="score_judge_in_arena",
+                violation_error_message="The judge belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["output", "arena"],
+                to="arena.Output",
+                to_fields=["id", "arena"],
+                name="score_output_in_arena",
+                violation_error_message="The output belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.judge}: {self.value:g}"
+
+
+class GoldItem(models.Model):
+    """A comparison whose right answer is known: voters are checked on it."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="gold_items", db_index=False)
+    source_id = models.CharField(max_length=200)
+    prompt = models.TextField()
+    output_a = models.TextField()
+    output_b = models.TextField()
+    expected = models.PositiveSmallIntegerField(choices=Outcome.choices)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "source_id"], name="gold_unique_source_id"),
+            models.CheckConstraint(
+                condition=Q(expected__in=Outcome.values), name="gold_expected_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Gold item {self.source_id}"

@@ -1,0 +1,228 @@
+"""What follows from verdicts: immutable snapshots and judge reports, and what is kept current."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from arena.leases import Lease, LeaseQuerySet
+from arena.models import Arena, System
+from judges.models import Judge
+
+
+class Immutable(models.Model):
+    """A row that is written once."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise ValidationError(f"{self} is immutable: build a new one.")
+        super().save(*args, **kwargs)
+
+
+class Computation(Immutable):
+    """From what, how and by which code a published figure was computed: enough to compute it again."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="%(class)ss")
+    slice = models.JSONField(help_text="Which verdicts are counted, and how.")
+    slice_digest = models.CharField(max_length=64)
+    data_digest = models.CharField(max_length=64, help_text="SHA-256 of what was counted.")
+    seed = models.BigIntegerField()
+    code_version = models.CharField(max_length=40)
+    timings = models.JSONField(default=dict, help_text="Seconds per step.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class Snapshot(Computation):
+    """The published result of one slice: every system's rating with its interval."""
+
+    class Interval(models.TextChoices):
+        PROMPTS = "prompts", "bootstrap by prompt"
+        VERDICTS = "verdicts", "bootstrap by verdict"
+        SANDWICH = "sandwich", "sandwich"
+        NONE = "none", "none"
+
+    interval = models.CharField(max_length=10, choices=Interval.choices)
+    rounds = models.PositiveIntegerField(help_text="Bootstrap rounds.")
+    n_verdicts = models.PositiveIntegerField()
+    n_battles = models.PositiveIntegerField()
+    n_prompts = models.PositiveIntegerField()
+    n_voters = models.PositiveIntegerField()
+    n_ranked = models.PositiveIntegerField()
+    n_retracted = models.PositiveIntegerField(
+        default=0, help_text="Verdicts taken back, not counted."
+    )
+    tie_parameter = models.FloatField(null=True, help_text="Davidson's nu.")
+    previous = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["arena", "slice_digest", "data_digest", "code_version", "seed"],
+                name="snapshot_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Snapshot {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("ratings:snapshot", args=[self.arena.slug, self.pk])
+
+
+class SnapshotTallies(Immutable):
+    """The cells that a snapshot was fitted on: numpy .npz of system_a, system_b (ids) and counts (m, 4)."""
+
+    snapshot = models.OneToOneField(
+        Snapshot, models.CASCADE, related_name="tallies", primary_key=True
+    )
+    npz = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "snapshot tallies"
+
+    def __str__(self) -> str:
+        return f"Tallies of snapshot {self.snapshot_id}"
+
+
+class Rating(Immutable):
+    """One system in one snapshot. Ratings are on the Elo scale; empty where the system isn't ranked."""
+
+    class Status(models.TextChoices):
+        RANKED = "ranked", "Ranked"
+        NO_BATTLES = "no_battles", "No verdicts yet"
+        NOT_COMPARABLE = (
+            "not_comparable",
+            "Not comparable: no chain of battles links it to the rest",
+        )
+        UNBOUNDED_ABOVE = "unbounded_above", "Unbounded: it never lost to a ranked system"
+        UNBOUNDED_BELOW = "unbounded_below", "Unbounded: it never won against a ranked system"
+
+    snapshot = models.ForeignKey(Snapshot, models.CASCADE, related_name="ratings", db_index=False)
+    system = models.ForeignKey(System, models.CASCADE, related_name="ratings")
+    status = models.CharField(max_length=20, choices=Status.choices)
+    rating = models.FloatField(null=True)
+    lower = models.FloatField(null=True)
+    upper = models.FloatField(null=True)
+    sd = models.FloatField(null=True)
+    rank = models.PositiveIntegerField(
+        null=True, help_text="By rating alone; read the interval first."
+    )
+    rank_lower = models.PositiveIntegerField(null=True)
+    rank_upper = models.PositiveIntegerField(null=True)
+    rank_upper_bound = models.PositiveIntegerField(
+        null=True, help_text="1 + the number of systems that are significantly better."
+    )
+    tier = models.PositiveIntegerField(null=True)
+    n_verdicts = models.PositiveIntegerField()
+    wins = models.PositiveIntegerField()
+    losses = models.PositiveIntegerField()
+    ties = models.PositiveIntegerField(help_text="Ties and both bad.")
+    win_rate = models.FloatField(null=True, help_text="Ties count one half.")
+    change = models.FloatField(null=True, help_text="Since the snapshot before.")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["snapshot", "rank"], name="rating_by_rank")]
+        constraints = [
+            models.UniqueConstraint(fields=["snapshot", "system"], name="rating_unique"),
+            models.CheckConstraint(
+                condition=Q(status="ranked", rating__isnull=False)
+                | (~Q(status="ranked") & Q(rating__isnull=True)),
+                name="rating_iff_ranked",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system}: {'—' if self.rating is None else round(self.rating)}"
+
+
+class JudgeReport(Computation):
+    """One judge against a reference ranking. Scalars that the judges' page sorts by are columns."""
+
+    judge = models.ForeignKey(Judge, models.CASCADE, related_name="reports")
+    reference = models.CharField(max_length=130, help_text='"people", or the slug of a judge.')
+    tau = models.FloatField("Kendall's τ-b", null=True)
+    tau_lower = models.FloatField(null=True)
+    tau_upper = models.FloatField(null=True)
+    alpha = models.FloatField("decisiveness α", null=True)
+    alpha_lower = models.FloatField(null=True)
+    alpha_upper = models.FloatField(null=True)
+    delta = models.FloatField("bias δ", null=True)
+    kappa = models.FloatField("Cohen's κ", null=True)
+    accuracy = models.FloatField(null=True)
+    n_systems = models.PositiveIntegerField()
+    n_battles = models.PositiveIntegerField()
+    n_prompts = models.PositiveIntegerField()
+    n_judge_verdicts = models.PositiveIntegerField()
+    n_reference_verdicts = models.PositiveIntegerField()
+    figures = models.JSONField(help_text="Every figure with its n, interval and caveats.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["arena", "slice_digest", "data_digest", "code_version", "seed"],
+                name="report_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Report {self.pk}: {self.judge} against {self.reference}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("ratings:judge", args=[self.arena.slug, self.judge.slug])
+
+
+class Publication(Lease):
+    """A figure that its arena keeps current: the leaderboard of a slice, or a judge's report.
+
+    This row is the record of work. It is stale since the first verdict that its figure doesn't know, and is
+    rebuilt by whoever claims it; ``generation`` counts the times it became stale, so that a verdict that
+    arrives while it is rebuilt isn't forgotten.
+    """
+
+    class Kind(models.TextChoices):
+        LEADERBOARD = "leaderboard", "Leaderboard"
+        REPORT = "report", "Judge report"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="publications", db_index=False)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    slice = models.JSONField()
+    slice_digest = models.CharField(max_length=64)
+    stale_since = models.DateTimeField(null=True, blank=True)
+    generation = models.PositiveIntegerField(default=0)
+    refreshed_at = models.DateTimeField(null=True, blank=True)
+    snapshot = models.ForeignKey(Snapshot, models.SET_NULL, null=True, blank=True, related_name="+")
+    report = models.ForeignKey(
+        JudgeReport, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["stale_since"],
+                condition=Q(stale_since__isnull=False),
+                name="publication_stale",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["arena", "kind", "slice_digest"], name="publication_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"

@@ -1,0 +1,99 @@
+"""The small cast that tests share: one arena, a few systems, alice and bob who vote."""
+
+from collections.abc import Iterable
+
+from django.utils import timezone
+
+from arena.models import Arena, Battle, Output, Pair, Prompt, System
+from judges.models import Judge, Outcome, Verdict, Voter
+
+
+def make_arena(slug: str = "poems", **fields) -> Arena:
+    return Arena.objects.create(slug=slug, name=fields.pop("name", slug.title()), **fields)
+
+
+def make_system(arena: Arena, name: str, **fields) -> System:
+    return System.objects.create(
+        arena=arena, name=name, slug=fields.pop("slug", name.lower().replace(" ", "-")), **fields
+    )
+
+
+def make_prompt(arena: Arena, text: str = "Write a poem.", **fields) -> Prompt:
+    return Prompt.objects.create(
+        arena=arena, messages=[{"role": "user", "content": text}], **fields
+    )
+
+
+def make_output(system: System, prompt: Prompt, text: str = "Roses are red.") -> Output:
+    return Output.objects.create(arena=system.arena, system=system, prompt=prompt, text=text)
+
+
+def make_judge(arena: Arena, name: str = "People", kind: str = Judge.Kind.CROWD, **fields) -> Judge:
+    return Judge.objects.create(
+        arena=arena, name=name, slug=name.lower().replace(" ", "-"), kind=kind, **fields
+    )
+
+
+def make_voter(judge: Judge, handle: str = "alice") -> Voter:
+    return Voter.objects.create(judge=judge, handle=handle)
+
+
+def make_battle(one: System, other: System, prompt: Prompt) -> Battle:
+    """The battle of two systems on a prompt; their outputs are made where they are missing."""
+    a, b = sorted((one, other), key=lambda system: system.pk)
+    pair, _ = Pair.objects.get_or_create(arena=a.arena, system_a=a, system_b=b)
+    outputs = [
+        Output.objects.filter(system=system, prompt=prompt).first()
+        or make_output(system, prompt, f"{system.name} answers.")
+        for system in (a, b)
+    ]
+    return Battle.objects.create(
+        arena=a.arena,
+        pair=pair,
+        prompt=prompt,
+        system_a=a,
+        system_b=b,
+        output_a=outputs[0],
+        output_b=outputs[1],
+    )
+
+
+def make_verdict(
+    battle: Battle, judge: Judge, outcome: Outcome, voter: Voter | None = None, **fields
+) -> Verdict:
+    return Verdict.objects.create(
+        arena_id=battle.arena_id,
+        battle=battle,
+        pair_id=battle.pair_id,
+        prompt_id=battle.prompt_id,
+        judge=judge,
+        voter=voter,
+        outcome=outcome,
+        cast_at=fields.pop("cast_at", timezone.now()),
+        **fields,
+    )
+
+
+def make_small_arena(
+    names: Iterable[str] = ("Ada", "Basil", "Cleo", "Dora"), *, prompts: int = 6
+) -> Arena:
+    """Four systems, a crowd of two and an LLM: every pair has a battle on every prompt.
+
+    People prefer the alphabetically earlier system except on every third prompt; the LLM ties on the
+    first prompt and otherwise agrees with that on all but every fourth.
+    """
+    arena = make_arena()
+    systems = [make_system(arena, name, organisation=f"{name} Labs") for name in names]
+    people, llm = make_judge(arena), make_judge(arena, "Judge LLM", Judge.Kind.LLM)
+    voters = [make_voter(people, handle) for handle in ("alice", "bob")]
+    for number in range(prompts):
+        prompt = make_prompt(arena, f"Write poem number {number}.")
+        for first in range(len(systems)):
+            for second in range(first + 1, len(systems)):
+                battle = make_battle(systems[first], systems[second], prompt)
+                for index, voter in enumerate(voters):
+                    outcome = Outcome.B if (number + index + second) % 3 == 0 else Outcome.A
+                    make_verdict(battle, people, outcome, voter)
+                outcome = Outcome.TIE if number == 0 else [Outcome.A, Outcome.B][number % 4 == 3]
+                make_verdict(battle, llm, outcome)
+    return arena
