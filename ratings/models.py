@@ -33,6 +33,10 @@ class Computation(Immutable):
     data_digest = models.CharField(max_length=64, help_text="SHA-256 of what was counted.")
     seed = models.BigIntegerField()
     code_version = models.CharField(max_length=40)
+    last_verdict_id = models.BigIntegerField(
+        default=0, help_text="Later verdicts weren't there yet: it can be recomputed at any time."
+    )
+    last_retraction_id = models.BigIntegerField(default=0)
     timings = models.JSONField(default=dict, help_text="Seconds per step.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -185,9 +189,9 @@ class JudgeReport(Computation):
 class Publication(Lease):
     """A figure that its arena keeps current: the leaderboard of a slice, or a judge's report.
 
-    This row is the record of work. It is stale since the first verdict that its figure doesn't know, and is
-    rebuilt by whoever claims it; ``generation`` counts the times it became stale, so that a verdict that
-    arrives while it is rebuilt isn't forgotten.
+    This row is the record of work. ``stale_since`` is set by the first verdict that the figure doesn't
+    know and cleared when a worker claims the row, so that a verdict which arrives while the figure is
+    rebuilt makes it stale again; a claim whose lease ran out is work too.
     """
 
     class Kind(models.TextChoices):
@@ -198,8 +202,16 @@ class Publication(Lease):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     slice = models.JSONField()
     slice_digest = models.CharField(max_length=64)
+    judge = models.ForeignKey(
+        Judge,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="publications",
+        help_text="Whose verdicts are counted; empty: people's.",
+    )
+    counts_people = models.BooleanField(help_text="Whether a new verdict by people makes it stale.")
     stale_since = models.DateTimeField(null=True, blank=True)
-    generation = models.PositiveIntegerField(default=0)
     refreshed_at = models.DateTimeField(null=True, blank=True)
     snapshot = models.ForeignKey(Snapshot, models.SET_NULL, null=True, blank=True, related_name="+")
     report = models.ForeignKey(
@@ -217,6 +229,11 @@ class Publication(Lease):
                 condition=Q(stale_since__isnull=False),
                 name="publication_stale",
             ),
+            models.Index(
+                fields=["claimed_until"],
+                condition=Q(claimed_until__isnull=False),
+                name="publication_claimed",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -226,3 +243,8 @@ class Publication(Lease):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether work on it is asked for or under way."""
+        return self.stale_since is not None or self.claimed_until is not None

@@ -1,0 +1,184 @@
+"""What an arena keeps current: which figures, when they are stale, and their refresh."""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from arena.models import Arena
+from judges.models import Judge
+from ratings.models import Publication
+from ratings.slices import PEOPLE, Slice, judge_ids
+
+log = logging.getLogger(__name__)
+
+BATTLES = ("shared", "all")
+# After so many failures in a row a publication rests until a new verdict or a person asks again.
+MAX_ATTEMPTS = 3
+
+
+def publication_for(*, arena: Arena, slice: Slice) -> Publication:
+    """The leaderboard of a slice; asked for when it is new. Raises SliceError for an unknown judge."""
+    return _publication(arena=arena, kind=Publication.Kind.LEADERBOARD, slice=slice)
+
+
+def report_for(*, arena: Arena, judge: Judge, battles: str = "shared") -> Publication:
+    """A judge's report against people, on the battles that both decided or on all of the judge's."""
+    if battles not in BATTLES:
+        raise ValueError(f"battles: {battles!r} is not one of {', '.join(BATTLES)}.")
+    return _publication(
+        arena=arena, kind=Publication.Kind.REPORT, slice=report_slice(judge, battles=battles)
+    )
+
+
+def report_slice(judge: Judge, *, battles: str = "shared", reference: str = PEOPLE) -> Slice:
+    return Slice(judge=judge.slug, shared_with=reference if battles == "shared" else "")
+
+
+def _publication(*, arena: Arena, kind: Publication.Kind, slice: Slice) -> Publication:
+    found = (
+        Publication.objects.filter(arena=arena, kind=kind, slice_digest=slice.digest)
+        .select_related("snapshot__previous", "report")
+        .first()
+    )
+    if found:
+        return found
+    ids = judge_ids(arena=arena, judge=slice.judge)
+    publication, created = Publication.objects.get_or_create(
+        arena=arena,
+        kind=kind,
+        slice_digest=slice.digest,
+        defaults={
+            "slice": slice.as_json(),
+            "judge_id": None if slice.judge == PEOPLE else ids[0],
+            "counts_people": kind == Publication.Kind.REPORT
+            or PEOPLE in (slice.judge, slice.shared_with),
+            "stale_since": timezone.now(),
+        },
+    )
+    if created:
+        request_refresh([publication.pk], countdown=0)
+    return publication
+
+
+def publish_defaults(*, arena: Arena) -> list[Publication]:
+    """What every arena shows without being asked: everybody's leaderboard, every judge's, every report."""
+    judges = list(Judge.objects.filter(arena=arena))
+    slices = [Slice(judge=judge.slug) for judge in judges if not judge.is_people]
+    if any(judge.is_people for judge in judges):
+        slices.insert(0, Slice())
+    publications = [publication_for(arena=arena, slice=slice) for slice in slices]
+    if any(judge.is_people for judge in judges):
+        publications += [
+            report_for(arena=arena, judge=judge) for judge in judges if not judge.is_people
+        ]
+    return publications
+
+
+def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
+    """Note that these judges have new verdicts, and ask for a refresh; how many figures became stale.
+
+    One UPDATE, and none of the rows is written again until it has been refreshed: a thousand votes a
+    minute don't make it hot.
+    """
+    ids = list(judge_ids)
+    affected = Q(judge_id__in=ids)
+    if Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD).exists():
+        affected |= Q(counts_people=True)
+    # Those that gave up are tried again: the new verdict may have mended what failed.
+    fresh = Publication.objects.filter(
+        Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS), affected, arena_id=arena_id
+    )
+    keys = list(fresh.values_list("pk", flat=True))
+    if not keys:
+        return 0
+    Publication.objects.filter(pk__in=keys).update(stale_since=timezone.now(), attempts=0, error="")
+    request_refresh(keys, countdown=settings.REFRESH_DEBOUNCE_SECONDS)
+    return len(keys)
+
+
+def request_refresh(keys: Iterable[int], *, countdown: float) -> None:
+    """Queue refreshes after the commit. A lost message is made good by the sweeper."""
+    from ratings.tasks import refresh_publication
+
+    for key in keys:
+        transaction.on_commit(
+            partial(refresh_publication.apply_async, args=[key], countdown=countdown)
+        )
+
+
+def refresh(key: int) -> bool:
+    """Rebuild a publication if it is stale and nobody else is at it; whether it was rebuilt.
+
+    A failure is kept on the row with its reason and raised again.
+    """
+    # The web process imports this module, and needs neither numpy nor the engine.
+    from ratings import reports, snapshots
+
+    if not work().filter(pk=key).exists() or not Publication.objects.claim(key):
+        return False
+    # From here on a new verdict makes it stale again.
+    Publication.objects.filter(pk=key).update(stale_since=None)
+    publication = Publication.objects.select_related("arena", "judge").get(pk=key)
+    slice = Slice.from_json(publication.slice)
+    mine = Publication.objects.filter(pk=key, claimed_until=publication.claimed_until)
+    try:
+        if publication.kind == Publication.Kind.REPORT:
+            report = reports.build(arena=publication.arena, slice=slice)
+            result = {"report": report}
+        else:
+            result = {"snapshot": snapshots.build(arena=publication.arena, slice=slice)}
+    except Exception as error:
+        # Kept where people see it; the sweeper tries again a few times.
+        mine.update(
+            claimed_until=None,
+            stale_since=timezone.now(),
+            error=f"{type(error).__name__}: {error}",
+        )
+        raise
+    mine.update(**result, claimed_until=None, attempts=0, error="", refreshed_at=timezone.now())
+    if Publication.objects.filter(pk=key).exclude(stale_since=None).exists():
+        request_refresh([key], countdown=settings.REFRESH_DEBOUNCE_SECONDS)
+    return True
+
+
+def work():
+    """Publications to refresh: stale ones, and those whose worker died."""
+    now = timezone.now()
+    return Publication.objects.filter(
+        Q(stale_since__isnull=False, claimed_until=None) | Q(claimed_until__lt=now)
+    )
+
+
+def sweep() -> int:
+    """Ask again for all work that is due: whatever message or worker was lost. How many were asked for."""
+    keys = list(work().filter(attempts__lt=MAX_ATTEMPTS).values_list("pk", flat=True))
+    request_refresh(keys, countdown=0)
+    if keys:
+        log.info("Asked again for %d publications.", len(keys))
+    return len(keys)
+
+
+def refresh_all(*, arena: Arena) -> list[Publication]:
+    """Bring everything of an arena up to date in this process; commands and the demo use it."""
+    publish_defaults(arena=arena)
+    keys = work().filter(arena=arena).order_by(F("kind").asc(), "pk").values_list("pk", flat=True)
+    for key in list(keys):
+        refresh(key)
+    return list(Publication.objects.filter(arena=arena).select_related("snapshot", "report"))
+
+
+def refresh_now(publication: Publication) -> Publication:
+    """The publication, rebuilt in this process if the verdicts have changed, whoever else is at it.
+
+    For commands, where a person waits for the answer. A snapshot of unchanged data is not made twice.
+    """
+    Publication.objects.filter(pk=publication.pk).update(
+        stale_since=timezone.now(), claimed_until=None, attempts=0
+    )
+    refresh(publication.pk)
+    return Publication.objects.select_related("arena", "snapshot", "report").get(pk=publication.pk)

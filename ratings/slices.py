@@ -1,0 +1,82 @@
+"""Which verdicts are counted, and how: a value object. Equal slices of equal data give equal figures."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from typing import Any, Self
+
+from arena.models import Arena
+from judges.models import Judge
+
+PEOPLE = "people"
+METHODS = {"bt": "Bradley-Terry", "davidson": "Davidson", "elo": "Elo"}
+
+
+class SliceError(ValueError):
+    """A slice that can't be counted; str() says which part and what would do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """``judge`` and ``shared_with`` are "people" (every crowd of the arena) or a judge's slug.
+
+    ``shared_with`` keeps only the battles that the other one decided too; ``since`` and ``until`` are ISO
+    dates, the second not included. ``method`` is a key of METHODS, ``ridge`` the penalty on log-strengths.
+    """
+
+    judge: str = PEOPLE
+    category: str = ""
+    criterion: str = ""
+    since: str = ""
+    until: str = ""
+    shared_with: str = ""
+    method: str = "bt"
+    ridge: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SliceError(f"method: {self.method!r} is not one of {', '.join(METHODS)}.")
+        if not 0 <= self.ridge < float("inf"):
+            raise SliceError(f"ridge: {self.ridge} is not a number of at least 0.")
+        for name in ("since", "until"):
+            value = getattr(self, name)
+            try:
+                if value:
+                    date.fromisoformat(value)
+            except ValueError:
+                raise SliceError(f"{name}: {value!r} is not a date like 2026-01-31.") from None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(stored) - known):
+            raise SliceError(f"{unknown[0]}: not a part of a slice.")
+        return cls(**stored)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def seed(self) -> int:
+        """Follows from the slice, so that nobody can shop for a seed that suits."""
+        return int(self.digest[:12], 16)
+
+
+def judge_ids(*, arena: Arena, judge: str) -> list[int]:
+    """The judges behind "people" or a slug; SliceError when there is no such judge."""
+    judges = Judge.objects.filter(arena=arena)
+    if judge == PEOPLE:
+        return list(
+            judges.filter(kind=Judge.Kind.CROWD).order_by("pk").values_list("pk", flat=True)
+        )
+    found = list(judges.filter(slug=judge).values_list("pk", flat=True))
+    if not found:
+        known = ", ".join([PEOPLE, *judges.order_by("slug").values_list("slug", flat=True)[:20]])
+        raise SliceError(f"judge: {arena.slug} has no judge {judge!r}; it has {known}.")
+    return found

@@ -1,0 +1,242 @@
+"""Leaderboards: from a slice to an immutable snapshot, and back to check it."""
+
+import io
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+
+from arena.models import Arena
+from ratings import cells
+from ratings.engine.rate import RatingTable, rate, rate_elo
+from ratings.engine.tallies import Tallies
+from ratings.models import Rating, Snapshot, SnapshotTallies
+from ratings.slices import Slice
+from ratings.version import code_version
+
+# Votes on one prompt are not independent of each other, so whole prompts are resampled as soon as there
+# are enough of them for that to work.
+MIN_PROMPTS_TO_RESAMPLE = 30
+TOLERANCE = 1e-9
+
+
+def build(
+    *, arena: Arena, slice: Slice, rounds: int | None = None, seed: int | None = None
+) -> Snapshot:
+    """The snapshot of a slice as the verdicts stand now; the one that is there when nothing changed.
+
+    Raises SliceError for an unknown judge. Systems that can't be ranked are in it, with the reason.
+    """
+    rounds = settings.BOOTSTRAP_ROUNDS if rounds is None else rounds
+    seed = slice.seed if seed is None else seed
+    started = perf_counter()
+    counted = cells.count(arena=arena, slice=slice)
+    timings = {"count": perf_counter() - started}
+    data_digest = counted.digest()
+    same = Snapshot.objects.filter(
+        arena=arena,
+        slice_digest=slice.digest,
+        data_digest=data_digest,
+        code_version=code_version(),
+        seed=seed,
+        rounds=rounds,
+    ).first()
+    if same:
+        return same
+    interval = choose_interval(counted, slice)
+    tallies, table = compute(counted, slice=slice, interval=interval, rounds=rounds, seed=seed)
+    return _save(
+        arena=arena,
+        slice=slice,
+        counted=counted,
+        tallies=tallies,
+        table=table,
+        snapshot=Snapshot(
+            arena=arena,
+            slice=slice.as_json(),
+            slice_digest=slice.digest,
+            data_digest=data_digest,
+            seed=seed,
+            code_version=code_version(),
+            timings=timings | table.timings,
+            last_verdict_id=counted.last_verdict_id,
+            last_retraction_id=counted.last_retraction_id,
+            interval=interval,
+            rounds=rounds,
+            n_verdicts=counted.n_verdicts,
+            n_battles=counted.n_battles,
+            n_prompts=len(counted.prompt_ids),
+            n_voters=counted.n_voters,
+            n_retracted=counted.n_retracted,
+            n_ranked=int(np.isfinite(table.rating).sum()),
+            tie_parameter=table.nu,
+        ),
+    )
+
+
+def choose_interval(counted: cells.Cells, slice: Slice) -> Snapshot.Interval:
+    """By prompt where there are enough known prompts, else by verdict."""
+    if slice.method == "elo":
+        return Snapshot.Interval.VERDICTS
+    if counted.prompts_known and len(counted.prompt_ids) >= MIN_PROMPTS_TO_RESAMPLE:
+        return Snapshot.Interval.PROMPTS
+    return Snapshot.Interval.VERDICTS
+
+
+def compute(
+    counted: cells.Cells, *, slice: Slice, interval: str, rounds: int, seed: int
+) -> tuple[Tallies, RatingTable]:
+    """The numbers alone: the same arguments give the same numbers."""
+    if slice.method == "elo":
+        tallies = counted.tallies()
+        return tallies, rate_elo(tallies, rounds=rounds, seed=seed)
+    by_prompt = interval == Snapshot.Interval.PROMPTS
+    clustered = counted.clustered() if by_prompt else None
+    tallies = clustered.tallies if clustered else counted.tallies()
+    table = rate(
+        clustered or tallies,
+        method=slice.method,
+        ridge=slice.ridge,
+        interval="clusters" if by_prompt else "cells",
+        rounds=rounds,
+        seed=seed,
+    )
+    return tallies, table
+
+
+@transaction.atomic
+def _save(
+    *,
+    arena: Arena,
+    slice: Slice,
+    counted: cells.Cells,
+    tallies: Tallies,
+    table: RatingTable,
+    snapshot: Snapshot,
+) -> Snapshot:
+    previous = (
+        Snapshot.objects.filter(arena=arena, slice_digest=slice.digest).order_by("-pk").first()
+    )
+    before = (
+        dict(previous.ratings.exclude(rating=None).values_list("system_id", "rating"))
+        if previous
+        else {}
+    )
+    snapshot.previous = previous
+    snapshot.save()
+    SnapshotTallies.objects.create(snapshot=snapshot, npz=pack(counted.system_ids, tallies))
+    Rating.objects.bulk_create(
+        (
+            _rating(snapshot, int(pk), table, index, before.get(int(pk)))
+            for index, pk in enumerate(counted.system_ids)
+        ),
+        batch_size=1000,
+    )
+    return snapshot
+
+
+def _rating(
+    snapshot: Snapshot, system_id: int, table: RatingTable, index: int, before: float | None
+) -> Rating:
+    ranked = bool(np.isfinite(table.rating[index]))
+    rating = float(table.rating[index]) if ranked else None
+
+    def real(values: np.ndarray) -> float | None:
+        value = float(values[index])
+        return value if np.isfinite(value) else None
+
+    def whole(values: np.ndarray) -> int | None:
+        return int(values[index]) if ranked else None
+
+    return Rating(
+        snapshot=snapshot,
+        system_id=system_id,
+        status=str(table.status[index]),
+        rating=rating,
+        lower=real(table.lower),
+        upper=real(table.upper),
+        sd=real(table.sd),
+        rank=whole(table.rank),
+        rank_lower=whole(table.rank_lower),
+        rank_upper=whole(table.rank_upper),
+        rank_upper_bound=whole(table.rank_upper_bound),
+        tier=whole(table.tier),
+        n_verdicts=int(table.n_verdicts[index]),
+        wins=int(table.wins[index]),
+        losses=int(table.losses[index]),
+        ties=int(table.ties[index]),
+        win_rate=real(table.win_rate),
+        change=rating - before if rating is not None and before is not None else None,
+    )
+
+
+def pack(system_ids: np.ndarray, tallies: Tallies) -> bytes:
+    """Tallies as a compressed .npz, with database ids instead of indexes."""
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        system_a=system_ids[tallies.a],
+        system_b=system_ids[tallies.b],
+        counts=tallies.counts.astype(np.int64),
+    )
+    return file.getvalue()
+
+
+def unpack(npz: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``pack`` read back: ids of A (m,), ids of B (m,), counts (m, 4) of A, B, tie, both bad."""
+    with np.load(io.BytesIO(bytes(npz)), allow_pickle=False) as file:
+        return file["system_a"], file["system_b"], file["counts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What recomputing a snapshot showed. ``largest_difference`` is on the Elo scale."""
+
+    snapshot_id: int
+    same_data: bool
+    same_code: bool
+    largest_difference: float
+
+    @property
+    def passed(self) -> bool:
+        return self.same_data and self.largest_difference <= TOLERANCE
+
+
+def verify(*, snapshot: Snapshot) -> Verification:
+    """Count and compute a snapshot again, as the verdicts stood when it was made, and compare."""
+    slice = Slice.from_json(snapshot.slice)
+    counted = cells.count(
+        arena=snapshot.arena,
+        slice=slice,
+        up_to=(snapshot.last_verdict_id, snapshot.last_retraction_id),
+    )
+    _, table = compute(
+        counted,
+        slice=slice,
+        interval=snapshot.interval,
+        rounds=snapshot.rounds,
+        seed=snapshot.seed,
+    )
+    columns = ("rating", "lower", "upper", "sd", "rank_lower", "rank_upper", "tier", "win_rate")
+    stored = {row["system_id"]: row for row in snapshot.ratings.values("system_id", *columns)}
+    worst = 0.0
+    for index, pk in enumerate(counted.system_ids.tolist()):
+        # A system that was added later has no row, and must not be ranked now either.
+        row = stored.pop(pk, None) or dict.fromkeys(columns)
+        if np.isfinite(table.rating[index]) != (row["rating"] is not None):
+            worst = float("inf")
+            continue
+        for column in columns:
+            now, then = float(getattr(table, column)[index]), row[column]
+            if then is not None:
+                worst = max(worst, abs(now - then))
+    if stored:
+        worst = float("inf")
+    return Verification(
+        snapshot_id=snapshot.pk,
+        same_data=counted.digest() == snapshot.data_digest,
+        same_code=code_version() == snapshot.code_version,
+        largest_difference=worst,
+    )

@@ -1,0 +1,15 @@
+"""Celery's edge of this room: every task calls one verb."""
+
+from celery import shared_task
+
+from ratings import publications
+
+
+@shared_task
+def refresh_publication(key: int) -> bool:
+    return publications.refresh(key)
+
+
+@shared_task
+def sweep() -> int:
+    return publications.sweep()
