@@ -74,6 +74,11 @@ class Judge(models.Model):
                 fields=["arena", "name", "version"], name="judge_unique_name_version"
             ),
             models.UniqueConstraint(fields=["id", "arena"], name="judge_id_arena"),
+            models.CheckConstraint(
+                condition=~Q(slug="people") | Q(kind="crowd"),
+                name="judge_people_are_people",
+                violation_error_message='The address "people" is reserved for people.',
+            ),
         ]
 
     def __str__(self) -> str:

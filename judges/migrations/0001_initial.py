@@ -494,6 +494,16 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=("id", "arena"), name="judge_id_arena"),
         ),
         migrations.AddConstraint(
+            model_name="judge",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("slug", "people"), _negated=True), ("kind", "crowd"), _connector="OR"
+                ),
+                name="judge_people_are_people",
+                violation_error_message='The address "people" is reserved for people.',
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="judgerun",
             constraint=models.CheckConstraint(
                 condition=models.Q(("done__lte", models.F("total"))), name="run_done_at_most_total"
