@@ -6,12 +6,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from arena.models import Arena
 from judges.models import Judge
-from ratings.models import Publication
+from ratings.models import JudgeReport, Publication, Snapshot
 from ratings.slices import PEOPLE, Slice, judge_ids
 
 log = logging.getLogger(__name__)
@@ -116,22 +116,14 @@ def refresh(key: int) -> bool:
 
     A failure is kept on the row with its reason and raised again.
     """
-    # The web process imports this module, and needs neither numpy nor the engine.
-    from ratings import reports, snapshots
-
     if not work().filter(pk=key).exists() or not Publication.objects.claim(key):
         return False
     # From here on a new verdict makes it stale again.
     Publication.objects.filter(pk=key).update(stale_since=None)
     publication = Publication.objects.select_related("arena", "judge").get(pk=key)
-    slice = Slice.from_json(publication.slice)
     mine = Publication.objects.filter(pk=key, claimed_until=publication.claimed_until)
     try:
-        if publication.kind == Publication.Kind.REPORT:
-            report = reports.build(arena=publication.arena, slice=slice)
-            result = {"report": report}
-        else:
-            result = {"snapshot": snapshots.build(arena=publication.arena, slice=slice)}
+        result = _build(publication)
     except Exception as error:
         # Kept where people see it; the sweeper tries again a few times.
         mine.update(
@@ -146,7 +138,19 @@ def refresh(key: int) -> bool:
     return True
 
 
-def work():
+def _build(publication: Publication) -> dict[str, Snapshot | JudgeReport]:
+    # Imported here: the web process imports this module, and needs neither numpy nor the engine.
+    slice = Slice.from_json(publication.slice)
+    if publication.kind == Publication.Kind.REPORT:
+        from ratings import reports
+
+        return {"report": reports.build(arena=publication.arena, slice=slice)}
+    from ratings import snapshots
+
+    return {"snapshot": snapshots.build(arena=publication.arena, slice=slice)}
+
+
+def work() -> QuerySet[Publication]:
     """Publications to refresh: stale ones, and those whose worker died."""
     now = timezone.now()
     return Publication.objects.filter(

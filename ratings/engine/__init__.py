@@ -1,0 +1,1 @@
+"""The statistics of Jurybox: numpy arrays in, frozen results out. Nothing here knows Django."""

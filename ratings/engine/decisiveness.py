@@ -1,0 +1,340 @@
+"""Decisiveness: does a judge exaggerate people's gaps between systems, or flatten them?
+
+The judge's win rate is modelled as BetaCDF(p; α, α) of people's win rate p (JuStRank, arXiv
+2412.09569): α > 1 amplifies gaps, α < 1 shrinks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratings.engine.beta_link import LOG_ALPHA_BOUNDS, BlurredGaps, coarse_tables, link_table
+from ratings.engine.figure import Figure, missing, percentile_interval
+from ratings.engine.judged_pairs import (
+    JudgedPairs,
+    judged_pairs,
+    matching_pairs,
+    shared_errors,
+)
+from ratings.engine.paired_resampling import PairedResampling
+from ratings.engine.reference_posterior import (
+    OUTCOME_VALUES,
+    ReferencePosterior,
+    incidence,
+    plain_tallies,
+)
+from ratings.engine.tallies import ClusteredTallies, Tallies
+
+MIN_VERDICTS = 30
+MIN_PAIRS = 3
+# Least squares on raw win rates takes the noise of a pair's rate for indecision.
+FEW_VERDICTS_A_PAIR = 100
+# An interval that leaves α open by more than this factor either way says nothing.
+WIDEST_FACTOR = 8.0
+_RATE_FLOOR = 1e-9
+_GAP_NUDGE = 0.05
+_LOG_NUDGE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Decisiveness:
+    """One estimate of α, with what bias needs to be measured against it.
+
+    `uncorrected` is α before the reference's own error was allowed for (None for least squares, which
+    does not allow for it); `warning` a sentence or ""; `log_replicates` (R,) draws of log α; `rate`,
+    `rate_slope`, `gap_slope` (p,) the judge's expected win rate in each judged pair and its derivatives
+    in log α and in the reference's gap. The arrays are empty where alpha has no value.
+    """
+
+    alpha: Figure
+    uncorrected: float | None
+    warning: str
+    n_pairs: int
+    log_replicates: np.ndarray
+    rate: np.ndarray
+    rate_slope: np.ndarray
+    gap_slope: np.ndarray
+
+
+def _undefined(pairs: JudgedPairs, reason: str) -> Decisiveness:
+    none = np.empty(0)
+    return Decisiveness(
+        alpha=missing(n=pairs.n_verdicts, unit="verdicts", reason=reason),
+        uncorrected=None,
+        warning="",
+        n_pairs=len(pairs.pair),
+        log_replicates=none,
+        rate=none,
+        rate_slope=none,
+        gap_slope=none,
+    )
+
+
+def _too_few(pairs: JudgedPairs) -> str:
+    if pairs.n_verdicts < MIN_VERDICTS or len(pairs.pair) < MIN_PAIRS:
+        return (
+            f"The judge has {pairs.n_verdicts} verdicts on {len(pairs.pair)} pairs that the reference "
+            f"ranks; decisiveness needs {MIN_VERDICTS} on {MIN_PAIRS} pairs or more."
+        )
+    return ""
+
+
+def _why_at_bound(side: str, pairs: JudgedPairs) -> str:
+    if side == "high":
+        return "The judge follows the reference's order almost without exception: α has no upper bound."
+    if float(((pairs.wins - pairs.n / 2) * np.sign(pairs.gap)).sum()) < 0:
+        return (
+            "The judge's verdicts run against the reference's order; α says how strongly an order is "
+            "followed, so it is not defined."
+        )
+    return "The judge's verdicts do not follow the reference's order: α is too near 0 to tell."
+
+
+@dataclass(frozen=True, slots=True)
+class _Likelihood:
+    """Score of the judge's verdicts in log α. `gaps` at, above and below the posterior mean gap;
+    `shared` (p,) covariance of the judge's error and the gap's error, 0 where they are independent."""
+
+    pairs: JudgedPairs
+    gaps: tuple[BlurredGaps, BlurredGaps, BlurredGaps]
+    shared: np.ndarray
+
+    @classmethod
+    def of(cls, pairs: JudgedPairs, gap: np.ndarray, variance: np.ndarray | None) -> _Likelihood:
+        nudged = [BlurredGaps.of(gap + nudge, variance) for nudge in (0.0, _GAP_NUDGE, -_GAP_NUDGE)]
+        return cls(pairs=pairs, gaps=tuple(nudged), shared=np.zeros(len(gap)))
+
+    def rate(self, log_alpha: float, *, at: int = 0) -> np.ndarray:
+        rate = self.gaps[at].rate(link_table(log_alpha))
+        return np.clip(rate, _RATE_FLOOR, 1 - _RATE_FLOOR)
+
+    def weight(self, table, *, at: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """(p,) weight of a verdict's residual in the score, and the expected rate."""
+        rate = np.clip(self.gaps[at].rate(table), _RATE_FLOOR, 1 - _RATE_FLOOR)
+        return self.gaps[at].rate_slope(table) / (rate * (1 - rate)), rate
+
+    def score_in(self, table) -> float:
+        weight, rate = self.weight(table)
+        score = float((weight * (self.pairs.wins - self.pairs.n * rate)).sum())
+        if self.shared.any():
+            # E[w(d + u) e] = w'(d) E[u e]: what shared errors add to the score of the right α.
+            above, below = (self.weight(table, at=at)[0] for at in (1, 2))
+            score -= float(((above - below) / (2 * _GAP_NUDGE) * self.shared).sum())
+        return score
+
+    def score(self, log_alpha: float) -> float:
+        return self.score_in(link_table(log_alpha))
+
+    def maximum(self) -> float | str:
+        """log α where the score crosses zero downwards for good; "low" or "high" beyond the bounds."""
+        from scipy.optimize import brentq
+
+        grid, tables = coarse_tables()
+        score = np.array([self.score_in(table) for table in tables])
+        gain = np.concatenate([[0.0], np.cumsum((score[1:] + score[:-1]) / 2)])
+        best = int(gain.argmax())
+        if best == 0 and score[0] <= 0:
+            return "low"
+        if best == len(grid) - 1 and score[-1] >= 0:
+            return "high"
+        low = best if score[best] > 0 else best - 1
+        return float(brentq(self.score, grid[low], grid[low + 1], xtol=1e-5))
+
+
+def maximum_likelihood_decisiveness(
+    judge: Tallies | ClusteredTallies,
+    reference: Tallies | ClusteredTallies,
+    *,
+    posterior: ReferencePosterior,
+    fitted: np.ndarray,
+    resampling: PairedResampling,
+    level: float = 0.95,
+) -> Decisiveness:
+    """α that makes the judge's verdicts most likely, given the reference's strengths (the default).
+
+    p(A wins) = E[BetaCDF(σ(θ_a - θ_b); α, α)] over `posterior`, the reference's strengths with their
+    uncertainty; ties and both-bad count half. Errors in plugged-in strengths shrink α; the expectation
+    over the posterior undoes that. Errors that judge and people share, because they judged the same
+    battles, are estimated from the products of their residuals and taken out of the score. Both are our
+    own; `uncorrected` is the plug-in α at the `fitted` (K,) strengths. The interval carries the noise of
+    both sides through the score, under `resampling`. n counts the judge's verdicts. No value where they
+    don't follow the reference's order, follow it without exception, or leave α open too far.
+    """
+    pairs = judged_pairs(judge, posterior)
+    few = _too_few(pairs)
+    if few:
+        return _undefined(pairs, few)
+    likelihood = _Likelihood.of(pairs, pairs.gap, pairs.gap_variance)
+    first = likelihood.maximum()
+    if isinstance(first, str):
+        return _undefined(pairs, _why_at_bound(first, pairs))
+    products = shared_errors(judge, reference, posterior, pairs, likelihood.rate(first))
+    likelihood = _Likelihood(
+        pairs=pairs,
+        gaps=likelihood.gaps,
+        shared=_shared_covariance(judge, reference, posterior, pairs, products),
+    )
+    log_alpha = likelihood.maximum()
+    if isinstance(log_alpha, str):
+        return _undefined(pairs, _why_at_bound(log_alpha, pairs))
+    information = (
+        likelihood.score(log_alpha - _LOG_NUDGE) - likelihood.score(log_alpha + _LOG_NUDGE)
+    ) / (2 * _LOG_NUDGE)
+    weight, rate = likelihood.weight(link_table(log_alpha))
+    gap_slope = (likelihood.rate(log_alpha, at=1) - likelihood.rate(log_alpha, at=2)) / (
+        2 * _GAP_NUDGE
+    )
+    pull = np.zeros((len(plain_tallies(judge).a), 1))
+    pull[pairs.pair, 0] = weight
+    noise = resampling.noise(judge, pairs.residual(judge, rate), pull, side=0)[:, 0]
+    through_gaps = incidence(pairs.a, pairs.b, pairs.n_systems).T @ (pairs.n * weight * gap_slope)
+    noise = noise - strength_noise(reference, posterior, resampling) @ through_gaps
+    log_replicates = log_alpha + (noise - noise.mean()) / max(information, 1e-12)
+    lower, upper = percentile_interval(log_replicates, level=level)
+    if lower is None or upper is None or upper - lower > 2 * np.log(WIDEST_FACTOR):
+        return _undefined(
+            pairs, f"The verdicts leave α open by more than a factor of {WIDEST_FACTOR:.0f} either way."
+        )
+    plug_in = _Likelihood.of(pairs, fitted[pairs.a] - fitted[pairs.b], None).maximum()
+    return Decisiveness(
+        alpha=Figure(
+            value=float(np.exp(log_alpha)),
+            lower=float(np.exp(lower)),
+            upper=float(np.exp(upper)),
+            n=pairs.n_verdicts,
+            unit="verdicts",
+        ),
+        uncorrected=None if isinstance(plug_in, str) else float(np.exp(plug_in)),
+        warning="",
+        n_pairs=len(pairs.pair),
+        log_replicates=log_replicates,
+        rate=rate,
+        rate_slope=weight * rate * (1 - rate),
+        gap_slope=gap_slope,
+    )
+
+
+def strength_noise(
+    reference: Tallies | ClusteredTallies,
+    posterior: ReferencePosterior,
+    resampling: PairedResampling,
+) -> np.ndarray:
+    """(R, K) draws of the error of the reference's posterior mean strengths (linear in the votes)."""
+    tallies = plain_tallies(reference)
+    residual = np.nan_to_num(OUTCOME_VALUES[None, :] - posterior.rate[:, None])
+    design = incidence(tallies.a, tallies.b, tallies.n_systems)
+    pulled = resampling.noise(reference, residual, design, side=1)
+    return pulled @ posterior.covariance / posterior.dispersion
+
+
+def _shared_covariance(judge, reference, posterior, pairs, products) -> np.ndarray:
+    """(p,) covariance of the judge's residual total and the error of the gap, from `products` (p,).
+
+    A vote's residual moves its own pair's gap by gap_variance / dispersion; the fit has already followed
+    it by the pair's leverage, so the residual that is left is too small by that share.
+    """
+    people = np.zeros(len(plain_tallies(judge).a))
+    at_judge, at_reference = matching_pairs(judge, reference)
+    curvature = plain_tallies(reference).n_per_pair * posterior.rate * (1 - posterior.rate)
+    people[at_judge] = np.nan_to_num(curvature[at_reference])
+    pull = pairs.gap_variance / posterior.dispersion
+    leverage = np.minimum(pull * people[pairs.pair], 0.9)
+    return pull * products / (1 - leverage)
+
+
+def least_squares_decisiveness(
+    judge: Tallies | ClusteredTallies,
+    reference: Tallies | ClusteredTallies,
+    *,
+    posterior: ReferencePosterior,
+    resampling: PairedResampling,
+    level: float = 0.95,
+) -> Decisiveness:
+    """JuStRank's α: BetaCDF(·; α, α) fitted by least squares to raw pairwise win rates.
+
+    Minimises Σ (WR_judge - BetaCDF(WR_reference; α, α))² over log α, both directions of every pair that
+    both decided, each pair alike (the paper does not state its objective: this one is our reading).
+    The noise of a pair's win rate counts as indecision, so α is far too small unless both have hundreds
+    of verdicts a pair; `warning` says so below that. n counts the judge's verdicts in those pairs. The
+    interval carries noise, not that bias.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import betainc
+
+    pairs = judged_pairs(judge, posterior)
+    few = _too_few(pairs)
+    if few:
+        return _undefined(pairs, few)
+    at_judge, at_reference = matching_pairs(judge, reference)
+    inside = np.isin(at_judge, pairs.pair)
+    at_judge, at_reference = at_judge[inside], at_reference[inside]
+    sides = [(plain_tallies(judge), at_judge), (plain_tallies(reference), at_reference)]
+    n_judge, n_people = (cells.n_per_pair[at] for cells, at in sides)
+    if len(at_judge) < MIN_PAIRS:
+        return _undefined(pairs, f"The judge and the reference share {len(at_judge)} pairs only.")
+    rate_judge, rate_people = (cells.wins_a[at] / cells.n_per_pair[at] for cells, at in sides)
+
+    def link(log_alpha: float) -> np.ndarray:
+        alpha = np.exp(log_alpha)
+        return betainc(alpha, alpha, rate_people)
+
+    # One direction of a pair suffices: the other has the same squared error.
+    found = minimize_scalar(
+        lambda log_alpha: float(((rate_judge - link(log_alpha)) ** 2).sum()),
+        bounds=LOG_ALPHA_BOUNDS,
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    log_alpha = float(found.x)
+    if min(abs(log_alpha - bound) for bound in LOG_ALPHA_BOUNDS) < 1e-3:
+        side = "low" if log_alpha < 0 else "high"
+        return _undefined(pairs, _why_at_bound(side, pairs))
+    slope = (link(log_alpha + _LOG_NUDGE) - link(log_alpha - _LOG_NUDGE)) / (2 * _LOG_NUDGE)
+    edge = 1e-6
+    inner = np.clip(rate_people, edge, 1 - edge)
+    alpha = np.exp(log_alpha)
+    density = (
+        betainc(alpha, alpha, np.minimum(inner + edge, 1.0))
+        - betainc(alpha, alpha, np.maximum(inner - edge, 0.0))
+    ) / (2 * edge)
+    information = max(float((slope**2).sum()), 1e-12)
+    noise = np.zeros(resampling.rounds)
+    factors = (slope / n_judge, -slope * density / n_people)
+    for side, ((cells, at), tallies, factor) in enumerate(
+        zip(sides, (judge, reference), factors, strict=True)
+    ):
+        # About a smoothed rate: a pair that was never split would else seem to have no noise.
+        smooth = (cells.wins_a + 0.5) / (cells.n_per_pair + 1.0)
+        projection = np.zeros((len(cells.a), 1))
+        projection[at, 0] = factor / information
+        residual = OUTCOME_VALUES[None, :] - smooth[:, None]
+        noise += resampling.noise(tallies, residual, projection, side=side)[:, 0]
+    log_replicates = log_alpha + noise - noise.mean()
+    lower, upper = percentile_interval(log_replicates, level=level)
+    n_verdicts = round(float(n_judge.sum()))
+    typical = float(np.median(np.minimum(n_judge, n_people)))
+    warning = ""
+    if typical < FEW_VERDICTS_A_PAIR:
+        warning = (
+            f"Least squares needs hundreds of verdicts a pair and has {typical:g} in the median pair: "
+            "its α is far too small. Read the maximum-likelihood one."
+        )
+    none = np.empty(0)
+    return Decisiveness(
+        alpha=Figure(
+            value=float(alpha),
+            lower=None if lower is None else float(np.exp(lower)),
+            upper=None if upper is None else float(np.exp(upper)),
+            n=n_verdicts,
+            unit="verdicts",
+        ),
+        uncorrected=None,
+        warning=warning,
+        n_pairs=len(at_judge),
+        log_replicates=log_replicates,
+        rate=none,
+        rate_slope=none,
+        gap_slope=none,
+    )
