@@ -229,3 +229,25 @@ def _n_voters(slice: Slice, ids: list[int], verdicts: QuerySet[Verdict]) -> int:
     if slice == Slice(judge=slice.judge, method=slice.method, ridge=slice.ridge):
         return Voter.objects.filter(judge_id__in=ids).count()
     return verdicts.exclude(voter=None).order_by().values("voter_id").distinct().count()
+
+
+def votes_by_battle(*, arena: Arena, slice: Slice) -> tuple[dict[int, list[int]], dict[int, int]]:
+    """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt})."""
+    verdicts = _verdicts(arena, slice, judge_ids(arena=arena, judge=slice.judge))
+    rows = _fetch(
+        verdicts.filter(retraction=None)
+        .order_by()
+        .values_list("battle_id", "outcome", "prompt_id")
+        .annotate(n=Count("*"))
+    )
+    votes: dict[int, list[int]] = {}
+    prompts: dict[int, int] = {}
+    for battle, outcome, prompt, n in rows.tolist():
+        votes.setdefault(battle, [0, 0, 0, 0])[outcome] = n
+        prompts[battle] = prompt
+    return votes, prompts
+
+
+def joint_digest(*sides: Cells) -> str:
+    """One digest for several slices that a figure was computed from."""
+    return hashlib.sha256("".join(side.digest() for side in sides).encode()).hexdigest()

@@ -32,6 +32,7 @@ class Computation(Immutable):
     slice_digest = models.CharField(max_length=64)
     data_digest = models.CharField(max_length=64, help_text="SHA-256 of what was counted.")
     seed = models.BigIntegerField()
+    rounds = models.PositiveIntegerField(help_text="Bootstrap rounds.")
     code_version = models.CharField(max_length=40)
     last_verdict_id = models.BigIntegerField(
         default=0, help_text="Later verdicts weren't there yet: it can be recomputed at any time."
@@ -54,7 +55,6 @@ class Snapshot(Computation):
         NONE = "none", "none"
 
     interval = models.CharField(max_length=10, choices=Interval.choices)
-    rounds = models.PositiveIntegerField(help_text="Bootstrap rounds.")
     n_verdicts = models.PositiveIntegerField()
     n_battles = models.PositiveIntegerField()
     n_prompts = models.PositiveIntegerField()
@@ -70,7 +70,7 @@ class Snapshot(Computation):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["arena", "slice_digest", "data_digest", "code_version", "seed"],
+                fields=["arena", "slice_digest", "data_digest", "code_version", "seed", "rounds"],
                 name="snapshot_unique",
             ),
         ]
@@ -174,7 +174,15 @@ class JudgeReport(Computation):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["arena", "slice_digest", "data_digest", "code_version", "seed"],
+                fields=[
+                    "arena",
+                    "slice_digest",
+                    "reference",
+                    "data_digest",
+                    "code_version",
+                    "seed",
+                    "rounds",
+                ],
                 name="report_unique",
             ),
         ]

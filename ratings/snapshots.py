@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from arena.models import Arena
 from ratings import cells
@@ -35,45 +35,39 @@ def build(
     counted = cells.count(arena=arena, slice=slice)
     timings = {"count": perf_counter() - started}
     data_digest = counted.digest()
-    same = Snapshot.objects.filter(
-        arena=arena,
-        slice_digest=slice.digest,
-        data_digest=data_digest,
-        code_version=code_version(),
-        seed=seed,
-        rounds=rounds,
-    ).first()
+    identity = {
+        "arena": arena,
+        "slice_digest": slice.digest,
+        "data_digest": data_digest,
+        "code_version": code_version(),
+        "seed": seed,
+        "rounds": rounds,
+    }
+    same = Snapshot.objects.filter(**identity).first()
     if same:
         return same
     interval = choose_interval(counted, slice)
     tallies, table = compute(counted, slice=slice, interval=interval, rounds=rounds, seed=seed)
-    return _save(
-        arena=arena,
-        slice=slice,
-        counted=counted,
-        tallies=tallies,
-        table=table,
-        snapshot=Snapshot(
-            arena=arena,
-            slice=slice.as_json(),
-            slice_digest=slice.digest,
-            data_digest=data_digest,
-            seed=seed,
-            code_version=code_version(),
-            timings=timings | table.timings,
-            last_verdict_id=counted.last_verdict_id,
-            last_retraction_id=counted.last_retraction_id,
-            interval=interval,
-            rounds=rounds,
-            n_verdicts=counted.n_verdicts,
-            n_battles=counted.n_battles,
-            n_prompts=len(counted.prompt_ids),
-            n_voters=counted.n_voters,
-            n_retracted=counted.n_retracted,
-            n_ranked=int(np.isfinite(table.rating).sum()),
-            tie_parameter=table.nu,
-        ),
+    snapshot = Snapshot(
+        **identity,
+        slice=slice.as_json(),
+        timings=timings | table.timings,
+        last_verdict_id=counted.last_verdict_id,
+        last_retraction_id=counted.last_retraction_id,
+        interval=interval,
+        n_verdicts=counted.n_verdicts,
+        n_battles=counted.n_battles,
+        n_prompts=len(counted.prompt_ids),
+        n_voters=counted.n_voters,
+        n_retracted=counted.n_retracted,
+        n_ranked=int(np.isfinite(table.rating).sum()),
+        tie_parameter=table.nu,
     )
+    try:
+        return _save(snapshot, system_ids=counted.system_ids, tallies=tallies, table=table)
+    except IntegrityError:
+        # Whoever built the same snapshot meanwhile has the same numbers.
+        return Snapshot.objects.get(**identity)
 
 
 def choose_interval(counted: cells.Cells, slice: Slice) -> Snapshot.Interval:
@@ -108,16 +102,12 @@ def compute(
 
 @transaction.atomic
 def _save(
-    *,
-    arena: Arena,
-    slice: Slice,
-    counted: cells.Cells,
-    tallies: Tallies,
-    table: RatingTable,
-    snapshot: Snapshot,
+    snapshot: Snapshot, *, system_ids: np.ndarray, tallies: Tallies, table: RatingTable
 ) -> Snapshot:
     previous = (
-        Snapshot.objects.filter(arena=arena, slice_digest=slice.digest).order_by("-pk").first()
+        Snapshot.objects.filter(arena=snapshot.arena, slice_digest=snapshot.slice_digest)
+        .order_by("-pk")
+        .first()
     )
     before = (
         dict(previous.ratings.exclude(rating=None).values_list("system_id", "rating"))
@@ -126,11 +116,11 @@ def _save(
     )
     snapshot.previous = previous
     snapshot.save()
-    SnapshotTallies.objects.create(snapshot=snapshot, npz=pack(counted.system_ids, tallies))
+    SnapshotTallies.objects.create(snapshot=snapshot, npz=pack(system_ids, tallies))
     Rating.objects.bulk_create(
         (
-            _rating(snapshot, int(pk), table, index, before.get(int(pk)))
-            for index, pk in enumerate(counted.system_ids)
+            _rating(snapshot, pk, table, index, before.get(pk))
+            for index, pk in enumerate(system_ids.tolist())
         ),
         batch_size=1000,
     )

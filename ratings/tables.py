@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ratings.models import Rating, Snapshot
+from ratings.models import JudgeReport, Rating, Snapshot
 
 COLUMNS = (
     "rank_lower",
@@ -67,4 +67,28 @@ def snapshot_as_json(snapshot: Snapshot) -> dict[str, Any]:
         "seed": snapshot.seed,
         "timings": snapshot.timings,
         "systems": rating_rows(snapshot),
+    }
+
+
+def report_as_json(report: JudgeReport) -> dict[str, Any]:
+    """A judge's report with what is needed to compute it again."""
+    return {
+        "report": report.pk,
+        "arena": report.arena.slug,
+        "judge": report.judge.slug,
+        "reference": report.reference,
+        "slice": report.slice,
+        "created_at": report.created_at.isoformat(),
+        "n": {
+            "systems": report.n_systems,
+            "shared_battles": report.n_battles,
+            "prompts": report.n_prompts,
+            "judge_verdicts": report.n_judge_verdicts,
+            "reference_verdicts": report.n_reference_verdicts,
+        },
+        "data_digest": report.data_digest,
+        "code_version": report.code_version,
+        "seed": report.seed,
+        "timings": report.timings,
+        **report.figures,
     }

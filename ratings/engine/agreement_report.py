@@ -40,7 +40,7 @@ def replicate_strengths(
     """(R, K) refitted strengths under the report's resampling; `side` 0 is the judge, 1 the reference."""
     if resampling.weights is not None and isinstance(tallies, ClusteredTallies):
         replicates = bootstrap_clusters(
-            tallies,
+            resampling.grouped(tallies),
             fit,
             rounds=resampling.rounds,
             seed=resampling.seed,

@@ -38,7 +38,8 @@ class Bias:
     reason: str = ""
 
 
-def _unmeasured(n_systems: int, rounds: int, reason: str) -> Bias:
+def unmeasured_bias(n_systems: int, rounds: int, reason: str) -> Bias:
+    """No bias for any system, and why."""
     nan, zero = np.full(n_systems, np.nan), np.zeros(n_systems, dtype=np.int64)
     delta = missing(n=0, unit="systems", reason=reason)
     return Bias(
@@ -75,7 +76,7 @@ def system_bias(
     k = pairs.n_systems
     if decisiveness.alpha.value is None:
         reason = f"Bias is measured against α, which has no value. {decisiveness.alpha.reason}"
-        return _unmeasured(k, resampling.rounds, reason)
+        return unmeasured_bias(k, resampling.rounds, reason)
     sides = np.concatenate([pairs.a, pairs.b])
     n_opponents = np.bincount(sides, minlength=k)
     n_verdicts = np.bincount(sides, weights=np.tile(pairs.n, 2), minlength=k)
@@ -85,7 +86,7 @@ def system_bias(
             f"Only {int(measured.sum())} systems have {MIN_VERDICTS_A_SYSTEM} verdicts of the judge "
             f"against {MIN_OPPONENTS} opponents or more."
         )
-        return _unmeasured(k, resampling.rounds, reason)
+        return unmeasured_bias(k, resampling.rounds, reason)
 
     design = incidence(pairs.a, pairs.b, k)
     excess = pairs.wins / pairs.n - decisiveness.rate

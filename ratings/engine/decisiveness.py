@@ -58,18 +58,24 @@ class Decisiveness:
     gap_slope: np.ndarray
 
 
-def _undefined(pairs: JudgedPairs, reason: str) -> Decisiveness:
+def undefined_decisiveness(alpha: Figure, *, n_pairs: int = 0) -> Decisiveness:
+    """An α without a value, whose figure says why."""
     none = np.empty(0)
     return Decisiveness(
-        alpha=missing(n=pairs.n_verdicts, unit="verdicts", reason=reason),
+        alpha=alpha,
         uncorrected=None,
         warning="",
-        n_pairs=len(pairs.pair),
+        n_pairs=n_pairs,
         log_replicates=none,
         rate=none,
         rate_slope=none,
         gap_slope=none,
     )
+
+
+def _undefined(pairs: JudgedPairs, reason: str) -> Decisiveness:
+    alpha = missing(n=pairs.n_verdicts, unit="verdicts", reason=reason)
+    return undefined_decisiveness(alpha, n_pairs=len(pairs.pair))
 
 
 def _too_few(pairs: JudgedPairs) -> str:

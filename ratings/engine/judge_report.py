@@ -12,13 +12,14 @@ from ratings.engine.agreement_report import (
     ranking_agreement,
     replicate_strengths,
 )
-from ratings.engine.bias import Bias, family_bias, system_bias
-from ratings.engine.bradley_terry import fit_bradley_terry
+from ratings.engine.bias import Bias, family_bias, system_bias, unmeasured_bias
+from ratings.engine.bradley_terry import BradleyTerryFit, fit_bradley_terry
 from ratings.engine.ceiling import NoiseCeiling, SplitUnit, noise_ceiling
 from ratings.engine.decisiveness import (
     Decisiveness,
     least_squares_decisiveness,
     maximum_likelihood_decisiveness,
+    undefined_decisiveness,
 )
 from ratings.engine.figure import Figure, missing
 from ratings.engine.judged_pairs import matching_pairs
@@ -32,8 +33,6 @@ from ratings.engine.tallies import ClusteredTallies
 
 # With fewer prompts a resampling of prompts is too narrow, and verdicts are resampled instead.
 MIN_PROMPTS = 30
-# More prompts than this are resampled in random groups of prompts, to bound memory.
-_MAX_PROMPT_GROUPS = 4000
 _MIN_REFERENCE_SYSTEMS = 3
 
 
@@ -140,15 +139,14 @@ def judge_report(
     unit = resample
     if unit == "auto":
         unit = "prompts" if n_prompts >= MIN_PROMPTS else "verdicts"
-    grouped = _group_prompts(judge, reference, seed=seed) if unit == "prompts" else (judge, reference)
     resampling = paired_resampling(
-        unit=unit, rounds=rounds, seed=seed, n_prompts=grouped[0].n_clusters
+        unit=unit, rounds=rounds, seed=seed, n_prompts=judge.n_clusters
     )
     fits = [fit_bradley_terry(side.tallies) for side in (judge, reference)]
     theta_judge, theta_reference = (fit.theta for fit in fits)
     drawn = [
         replicate_strengths(side, fit, resampling, side=number, threads=threads)
-        for number, (side, fit) in enumerate(zip(grouped, fits, strict=True))
+        for number, (side, fit) in enumerate(zip((judge, reference), fits, strict=True))
     ]
     agreement = ranking_agreement(
         theta_judge,
@@ -166,7 +164,6 @@ def judge_report(
         ranked=ranked,
         fitted=theta_reference,
         resampling=resampling,
-        grouped=grouped,
         ceiling_split=ceiling_split,
         seed=seed,
         level=level,
@@ -219,22 +216,103 @@ def _check(
         )
 
 
-def _group_prompts(
-    judge: ClusteredTallies, reference: ClusteredTallies, *, seed: int
-) -> tuple[ClusteredTallies, ClusteredTallies]:
-    """The tallies with prompts merged into random groups, where there are very many."""
-    if judge.n_clusters <= _MAX_PROMPT_GROUPS:
-        return judge, reference
-    group = np.random.default_rng(seed).permutation(judge.n_clusters) % _MAX_PROMPT_GROUPS
-    merged = [
-        ClusteredTallies(
-            tallies=side.tallies,
-            n_clusters=_MAX_PROMPT_GROUPS,
-            pair=side.pair,
-            outcome=side.outcome,
-            cluster=group[side.cluster],
-            count=side.count,
+def _against_reference(
+    judge: ClusteredTallies,
+    reference: ClusteredTallies,
+    *,
+    ranked: np.ndarray,
+    fitted: np.ndarray,
+    resampling: PairedResampling,
+    ceiling_split: SplitUnit,
+    seed: int,
+    level: float,
+) -> dict:
+    """The figures that need the reference's strengths: ceiling, both decisivenesses, bias."""
+    if ranked.sum() < _MIN_REFERENCE_SYSTEMS:
+        reason = (
+            f"The reference ranks {int(ranked.sum())} systems; "
+            f"at least {_MIN_REFERENCE_SYSTEMS} that can be compared are needed."
         )
-        for side in (judge, reference)
-    ]
-    return merged[0], merged[1]
+        absent = missing(n=0, unit="verdicts", reason=reason)
+        undefined = undefined_decisiveness(absent)
+        return {
+            "ceiling": NoiseCeiling(half=absent, full=absent, split=ceiling_split),
+            "decisiveness": undefined,
+            "decisiveness_least_squares": undefined,
+            "bias": unmeasured_bias(len(ranked), resampling.rounds, reason),
+        }
+    posterior = reference_posterior(reference, ranked=ranked)
+    decisiveness = maximum_likelihood_decisiveness(
+        judge, reference, posterior=posterior, fitted=fitted, resampling=resampling, level=level
+    )
+    return {
+        "ceiling": noise_ceiling(
+            reference, posterior=posterior, split=ceiling_split, seed=seed, level=level
+        ),
+        "decisiveness": decisiveness,
+        "decisiveness_least_squares": least_squares_decisiveness(
+            judge, reference, posterior=posterior, resampling=resampling, level=level
+        ),
+        "bias": system_bias(
+            judge,
+            reference,
+            posterior=posterior,
+            decisiveness=decisiveness,
+            resampling=resampling,
+            level=level,
+        ),
+    }
+
+
+def _instance_figures(
+    instances: Instances | None,
+    *,
+    rule: MajorityRule,
+    by_prompt: bool,
+    rounds: int,
+    seed: int,
+    level: float,
+) -> tuple[InstanceAgreement | None, Figure]:
+    if instances is None:
+        return None, missing(n=0, unit="battles", reason="No votes by battle were given.")
+    compared = judge_against_majority(
+        instances.judge,
+        instances.votes,
+        rule=rule,
+        cluster=instances.prompt if by_prompt else None,
+        rounds=rounds,
+        seed=seed,
+        level=level,
+    )
+    people = krippendorff_alpha(fold_votes(instances.votes), rounds=rounds, seed=seed, level=level)
+    return compared, people
+
+
+def _counts(side: ClusteredTallies, fit: BradleyTerryFit) -> SideCounts:
+    return SideCounts(
+        systems_ranked=int(fit.comparability.ranked.sum()),
+        pairs=len(side.tallies.a),
+        prompts=len(np.unique(side.cluster)),
+        verdicts=round(side.tallies.n),
+    )
+
+
+def _pair_points(
+    judge: ClusteredTallies, reference: ClusteredTallies, theta: np.ndarray
+) -> PairPoints:
+    from scipy.special import expit
+
+    places = matching_pairs(judge, reference)
+    cells = (judge.tallies, reference.tallies)
+    n_judge, n_reference = (c.n_per_pair[at] for c, at in zip(cells, places, strict=True))
+    wins_judge, wins_reference = (c.wins_a[at] for c, at in zip(cells, places, strict=True))
+    a, b = judge.tallies.a[places[0]], judge.tallies.b[places[0]]
+    return PairPoints(
+        a=a,
+        b=b,
+        reference_rate=wins_reference / n_reference,
+        fitted_rate=expit(theta[a] - theta[b]),
+        judge_rate=wins_judge / n_judge,
+        n_reference=n_reference,
+        n_judge=n_judge,
+    )

@@ -21,16 +21,34 @@ from ratings.engine.tallies import ClusteredTallies, Tallies
 
 ResamplingUnit = Literal["prompts", "verdicts"]
 _BLOCK_ENTRIES = 2_000_000  # 16 MB of draws at a time
+# More prompts than this are resampled in random groups: unions of independent prompts are independent
+# too, and the weights stay below 32 MB for 1,000 rounds.
+_MAX_GROUPS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class PairedResampling:
-    """`weights` (R, C), mean 1, for prompts; None when verdicts are resampled (drawn from `seed`)."""
+    """`weights` (R, G), mean 1, for groups of prompts and `group` (C,) of each prompt (a group of its
+    own unless there are thousands); both None when verdicts are resampled (drawn from `seed`)."""
 
     unit: ResamplingUnit
     rounds: int
     seed: int
     weights: np.ndarray | None
+    group: np.ndarray | None
+
+    def grouped(self, tallies: ClusteredTallies) -> ClusteredTallies:
+        """The same cells, with the weights' groups as clusters."""
+        if self.weights is None or self.group is None:
+            return tallies
+        return ClusteredTallies(
+            tallies=tallies.tallies,
+            n_clusters=self.weights.shape[1],
+            pair=tallies.pair,
+            outcome=tallies.outcome,
+            cluster=self.group[tallies.cluster],
+            count=tallies.count,
+        )
 
     def noise(
         self,
@@ -52,6 +70,7 @@ class PairedResampling:
             return self._verdict_noise(tallies, residual, projection, side=side)
         if not isinstance(tallies, ClusteredTallies):
             raise ValueError("Prompts can be resampled only where tallies are split by prompt.")
+        tallies = self.grouped(tallies)
         value = tallies.count * residual[tallies.pair, tallies.outcome]
         shape = (tallies.n_clusters, len(residual))
         by_prompt = csr_array((value, (tallies.cluster, tallies.pair)), shape=shape) @ projection
@@ -78,7 +97,10 @@ def paired_resampling(
     """Draw the weights once; every statistic of a report then uses the same rounds."""
     if rounds < 2:
         raise ValueError(f"An interval needs at least 2 rounds of resampling; {rounds} were asked for.")
-    weights = None
-    if unit == "prompts":
-        weights = np.random.default_rng(seed).standard_exponential((rounds, n_prompts))
-    return PairedResampling(unit=unit, rounds=rounds, seed=seed, weights=weights)
+    if unit == "verdicts":
+        return PairedResampling(unit=unit, rounds=rounds, seed=seed, weights=None, group=None)
+    rng = np.random.default_rng(seed)
+    n_groups = min(n_prompts, _MAX_GROUPS)
+    group = np.arange(n_prompts) if n_groups == n_prompts else rng.permutation(n_prompts) % n_groups
+    weights = rng.standard_exponential((rounds, n_groups))
+    return PairedResampling(unit=unit, rounds=rounds, seed=seed, weights=weights, group=group)

@@ -1,0 +1,274 @@
+"""Judge reports: from a judge's slice and people's to an immutable JudgeReport."""
+
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from arena.models import Arena, System
+from judges.models import Judge
+from ratings import cells
+from ratings.engine.figure import Figure
+from ratings.engine.judge_report import Instances, JudgeFigures, judge_report
+from ratings.engine.rate import RatingTable, rate
+from ratings.engine.tallies import ClusteredTallies, tally_by_cluster
+from ratings.models import JudgeReport
+from ratings.slices import PEOPLE, Slice
+from ratings.version import code_version
+
+# More pairs than this make no clearer cloud of points, only a slower page.
+MAX_PAIR_POINTS = 2000
+
+
+def build(
+    *,
+    arena: Arena,
+    slice: Slice,
+    reference: str = PEOPLE,
+    rounds: int | None = None,
+    seed: int | None = None,
+) -> JudgeReport:
+    """The report of ``slice.judge`` against ``reference``; the one that is there when nothing changed.
+
+    With ``slice.shared_with`` both sides are counted on the battles that both decided, else each on all
+    of its own. Raises SliceError for an unknown judge.
+    """
+    rounds = settings.BOOTSTRAP_ROUNDS if rounds is None else rounds
+    seed = slice.seed if seed is None else seed
+    judge = Judge.objects.get(arena=arena, slug=slice.judge)
+    other_side = replace(
+        slice, judge=reference, shared_with=slice.judge if slice.shared_with else ""
+    )
+    started = perf_counter()
+    own = cells.count(arena=arena, slice=slice)
+    theirs = cells.count(arena=arena, slice=other_side)
+    counted = perf_counter() - started
+    data_digest = cells.joint_digest(own, theirs)
+    identity = {
+        "arena": arena,
+        "slice_digest": slice.digest,
+        "reference": reference,
+        "data_digest": data_digest,
+        "code_version": code_version(),
+        "seed": seed,
+        "rounds": rounds,
+    }
+    same = JudgeReport.objects.filter(**identity).first()
+    if same:
+        return same
+    sides = _same_numbering(own, theirs)
+    instances = _instances(arena, slice, other_side)
+    families, judge_family = _families(arena, judge)
+    started = perf_counter()
+    figures = judge_report(
+        *sides,
+        instances=instances,
+        family=families,
+        judge_family=judge_family,
+        rounds=rounds,
+        seed=seed,
+    )
+    unit = "clusters" if figures.resampled == "prompts" else "cells"
+    tables = [rate(side, interval=unit, rounds=rounds, seed=seed) for side in sides]
+    timings = {"count": counted, "figures": perf_counter() - started}
+    values = _values(
+        figures, tables, own=own, theirs=theirs, judge=judge, slice=slice,
+        timings=timings, n_instances=len(instances.judge),
+    )  # fmt: skip
+    # Whoever built the same report meanwhile has the same numbers.
+    return JudgeReport.objects.get_or_create(**identity, defaults=values)[0]
+
+
+def _same_numbering(own: cells.Cells, theirs: cells.Cells) -> list[ClusteredTallies]:
+    """Both sides' cells over one list of prompts; systems are numbered alike already."""
+    prompts = np.union1d(own.prompt_ids, theirs.prompt_ids)
+    return [
+        tally_by_cluster(
+            side.a,
+            side.b,
+            side.outcome,
+            np.searchsorted(prompts, side.prompt_ids)[side.prompt],
+            n_systems=len(side.system_ids),
+            n_clusters=len(prompts),
+            count=side.count,
+        )
+        for side in (own, theirs)
+    ]
+
+
+def _instances(arena: Arena, slice: Slice, other_side: Slice) -> Instances:
+    """Battle by battle, those that both decided: the judge's most frequent outcome and people's votes."""
+    votes, prompts = zip(
+        *(cells.votes_by_battle(arena=arena, slice=side) for side in (slice, other_side)),
+        strict=True,
+    )
+    shared = sorted(votes[0].keys() & votes[1].keys())
+    return Instances(
+        judge=np.array([int(np.argmax(votes[0][battle])) for battle in shared], dtype=np.int64),
+        votes=np.array([votes[1][battle] for battle in shared], dtype=float).reshape(-1, 4),
+        prompt=np.array([prompts[1][battle] for battle in shared], dtype=np.int64),
+    )
+
+
+def _families(arena: Arena, judge: Judge) -> tuple[np.ndarray | None, int]:
+    """The systems' families as labels in canonical order, and the judge's; None where it has none."""
+    if not judge.family:
+        return None, -1
+    rows = sorted(
+        System.objects.filter(arena=arena).values_list("name", "version", "family", "organisation")
+    )
+    # Where a source tells only who made a system, that is the family.
+    names = [family or organisation for _, _, family, organisation in rows]
+    known = {name: label for label, name in enumerate(sorted({n for n in names if n}))}
+    labels = np.array([known.get(name, -1) for name in names])
+    return labels, known.get(judge.family, -1)
+
+
+def _values(
+    figures: JudgeFigures,
+    tables: list[RatingTable],
+    *,
+    own: cells.Cells,
+    theirs: cells.Cells,
+    judge: Judge,
+    slice: Slice,
+    timings: dict[str, float],
+    n_instances: int,
+) -> dict[str, Any]:
+    """The columns of a report beside those that identify it."""
+    instances = figures.instances
+    return {
+        slice=slice.as_json(),
+        judge=judge,
+        timings=timings,
+        last_verdict_id=max(own.last_verdict_id, theirs.last_verdict_id),
+        last_retraction_id=max(own.last_retraction_id, theirs.last_retraction_id),
+        tau=figures.tau.value,
+        tau_lower=figures.tau.lower,
+        tau_upper=figures.tau.upper,
+        alpha=figures.alpha.value,
+        alpha_lower=figures.alpha.lower,
+        alpha_upper=figures.alpha.upper,
+        delta=figures.delta.value,
+        kappa=instances.kappa_ties_in.value if instances else None,
+        accuracy=instances.accuracy_ties_in.value if instances else None,
+        n_systems=figures.n_shared_systems,
+        n_battles=n_instances,
+        n_prompts=figures.judge_counts.prompts,
+        n_judge_verdicts=figures.judge_counts.verdicts,
+        n_reference_verdicts=figures.reference_counts.verdicts,
+        figures=as_json(figures, tables, system_ids=own.system_ids.tolist()),
+    )
+
+
+def as_json(
+    figures: JudgeFigures, tables: list[RatingTable], *, system_ids: list[int]
+) -> dict[str, Any]:
+    """Every figure of a report, ready for JSON: no nan, and a reason where there is no value."""
+    instances = figures.instances
+    least_squares = figures.decisiveness_least_squares
+    found: dict[str, Any] = {
+        "tau": _figure(figures.tau),
+        "ceiling": _figure(figures.ceiling.full),
+        "ceiling_of_halves": _figure(figures.ceiling.half) | {"split": figures.ceiling.split},
+        "spearman": _figure(figures.agreement.spearman),
+        "pearson": _figure(figures.agreement.pearson),
+        "top_k_overlap": _figure(figures.agreement.top_k_overlap),
+        "rank_biased_overlap": _figure(figures.agreement.rank_biased_overlap),
+        "alpha": _figure(figures.alpha)
+        | {
+            "estimator": "maximum likelihood",
+            "uncorrected": figures.decisiveness.uncorrected,
+            "warnings": [figures.decisiveness.warning] if figures.decisiveness.warning else [],
+        },
+        "alpha_least_squares": _figure(least_squares.alpha)
+        | {
+            "estimator": "least squares",
+            "warnings": [least_squares.warning] if least_squares.warning else [],
+        },
+        "delta": _figure(figures.delta),
+        "delta_corrected": _figure(figures.bias.delta_corrected),
+        "family_bias": _figure(figures.family_bias),
+        "krippendorff": _figure(figures.people_alpha),
+        "resampled": figures.resampled,
+        "rounds": figures.rounds,
+        "level": figures.level,
+        "systems": _systems(figures, tables, system_ids),
+        "pairs": _pairs(figures),
+        "notes": list(figures.notes),
+    }
+    for name in ("accuracy", "kappa"):
+        for suffix, ties in (("", "ties_in"), ("_without_ties", "ties_out")):
+            value = getattr(instances, f"{name}_{ties}") if instances else None
+            found[name + suffix] = _figure(value) | {"rule": instances.rule} if value else None
+    # Rows are people's majority, columns the judge: A, B, tie.
+    found["confusion"] = instances.confusion.T.astype(int).tolist() if instances else None
+    return found
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {
+        "value": figure.value,
+        "lower": figure.lower,
+        "upper": figure.upper,
+        "n": figure.n,
+        "unit": figure.unit,
+        "reason": figure.reason,
+    }
+
+
+def _systems(
+    figures: JudgeFigures, tables: list[RatingTable], system_ids: list[int]
+) -> list[dict[str, Any]]:
+    """One dict per system that either side rates, best by people first."""
+    judge, reference = tables
+    described = {
+        pk: {"slug": slug, "name": f"{name} {version}".strip(), "organisation": organisation}
+        for pk, slug, name, version, organisation in System.objects.filter(
+            pk__in=system_ids
+        ).values_list("pk", "slug", "name", "version", "organisation")
+    }
+    rows = []
+    for index, pk in enumerate(system_ids):
+        if not (np.isfinite(judge.rating[index]) or np.isfinite(reference.rating[index])):
+            continue
+        row = described[pk] | {
+            "n": int(judge.n_verdicts[index]),
+            "n_reference": int(reference.n_verdicts[index]),
+        }
+        for side, table in (("judge", judge), ("reference", reference)):
+            for name, values in (
+                ("rating", table.rating),
+                ("lower", table.lower),
+                ("upper", table.upper),
+            ):
+                row[f"{side}_{name}"] = _number(values[index], digits=2)
+        for name, values in (
+            ("bias", figures.bias.bias),
+            ("bias_lower", figures.bias.lower),
+            ("bias_upper", figures.bias.upper),
+        ):
+            row[name] = _number(values[index], digits=5)
+        rows.append(row)
+    return sorted(rows, key=lambda row: -(row["reference_rating"] or float("-inf")))
+
+
+def _pairs(figures: JudgeFigures) -> list[list[float]]:
+    """[people's fitted win rate, the judge's win rate, its verdicts], the pairs with most verdicts."""
+    points = figures.pairs
+    known = np.flatnonzero(np.isfinite(points.fitted_rate))
+    known = known[np.argsort(-points.n_judge[known], kind="stable")][:MAX_PAIR_POINTS]
+    return [
+        [
+            round(float(points.fitted_rate[i]), 4),
+            round(float(points.judge_rate[i]), 4),
+            int(points.n_judge[i]),
+        ]
+        for i in known
+    ]
+
+
+def _number(value: float, *, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
