@@ -140,27 +140,27 @@ def _values(
     """The columns of a report beside those that identify it."""
     instances = figures.instances
     return {
-        slice=slice.as_json(),
-        judge=judge,
-        timings=timings,
-        last_verdict_id=max(own.last_verdict_id, theirs.last_verdict_id),
-        last_retraction_id=max(own.last_retraction_id, theirs.last_retraction_id),
-        tau=figures.tau.value,
-        tau_lower=figures.tau.lower,
-        tau_upper=figures.tau.upper,
-        alpha=figures.alpha.value,
-        alpha_lower=figures.alpha.lower,
-        alpha_upper=figures.alpha.upper,
-        delta=figures.delta.value,
-        kappa=instances.kappa_ties_in.value if instances else None,
-        accuracy=instances.accuracy_ties_in.value if instances else None,
-        n_systems=figures.n_shared_systems,
-        n_battles=n_instances,
-        n_prompts=figures.judge_counts.prompts,
-        n_judge_verdicts=figures.judge_counts.verdicts,
-        n_reference_verdicts=figures.reference_counts.verdicts,
-        figures=as_json(figures, tables, system_ids=own.system_ids.tolist()),
-    )
+        "slice": slice.as_json(),
+        "judge": judge,
+        "timings": timings,
+        "last_verdict_id": max(own.last_verdict_id, theirs.last_verdict_id),
+        "last_retraction_id": max(own.last_retraction_id, theirs.last_retraction_id),
+        "tau": figures.tau.value,
+        "tau_lower": figures.tau.lower,
+        "tau_upper": figures.tau.upper,
+        "alpha": figures.alpha.value,
+        "alpha_lower": figures.alpha.lower,
+        "alpha_upper": figures.alpha.upper,
+        "delta": figures.delta.value,
+        "kappa": instances.kappa_ties_in.value if instances else None,
+        "accuracy": instances.accuracy_ties_in.value if instances else None,
+        "n_systems": figures.n_shared_systems,
+        "n_battles": n_instances,
+        "n_prompts": figures.judge_counts.prompts,
+        "n_judge_verdicts": figures.judge_counts.verdicts,
+        "n_reference_verdicts": figures.reference_counts.verdicts,
+        "figures": as_json(figures, tables, system_ids=own.system_ids.tolist()),
+    }
 
 
 def as_json(

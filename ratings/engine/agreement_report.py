@@ -99,7 +99,9 @@ def ranking_agreement(
     places = [np.argsort(np.argsort(-drawn, axis=1), axis=1) for drawn in (drawn_x, drawn_y)]
     depth_shared = np.maximum(*places)
     if n < top_k:
-        top = missing(n=n, unit=UNIT, reason=f"Only {n} systems are ranked by both, fewer than {top_k}.")
+        top = missing(
+            n=n, unit=UNIT, reason=f"Only {n} systems are ranked by both, fewer than {top_k}."
+        )
     else:
         in_both = (depth_shared < top_k).sum(axis=1) / top_k
         top = figure(agreement.top_k_overlap(x, y, k=top_k), in_both, 0.0)

@@ -96,7 +96,12 @@ def system_bias(
     spread = incidence(pairs.a, pairs.b, k) / pairs.n[:, None]
     n_judge_pairs = len(plain_tallies(judge).a)
     noise = _by_pair(
-        resampling, judge, pairs.residual(judge, decisiveness.rate), spread, pairs.pair, n_judge_pairs
+        resampling,
+        judge,
+        pairs.residual(judge, decisiveness.rate),
+        spread,
+        pairs.pair,
+        n_judge_pairs,
     )
     expected_by_strength = (design * decisiveness.gap_slope[:, None]).T @ design
     noise -= strength_noise(reference, posterior, resampling) @ expected_by_strength.toarray()
@@ -104,6 +109,7 @@ def system_bias(
     noise -= log_alpha[:, None] * (design.T @ decisiveness.rate_slope)
     noise = (noise - noise.mean(axis=0)) * share
     replicates = bias + noise
+    delta, delta_corrected = _deltas(bias[measured], noise[:, measured], level=level)
     tail = (1 - level) / 2
     lower, upper = np.quantile(replicates, (tail, 1 - tail), axis=0)
     return Bias(
@@ -112,7 +118,8 @@ def system_bias(
         upper=upper,
         n_opponents=n_opponents,
         n_verdicts=np.rint(n_verdicts).astype(np.int64),
-        **_deltas(bias[measured], noise[:, measured], level=level),
+        delta=delta,
+        delta_corrected=delta_corrected,
         replicates=replicates,
     )
 
@@ -121,11 +128,13 @@ def _by_pair(resampling, judge, residual, spread, pair, n_pairs: int) -> np.ndar
     """Noise of the judged pairs' totals carried to the systems; rows of other pairs are zero."""
     from scipy.sparse import csr_array
 
-    place = csr_array((np.ones(len(pair)), (pair, np.arange(len(pair)))), shape=(n_pairs, len(pair)))
+    place = csr_array(
+        (np.ones(len(pair)), (pair, np.arange(len(pair)))), shape=(n_pairs, len(pair))
+    )
     return resampling.noise(judge, residual, place @ spread, side=0)
 
 
-def _deltas(bias: np.ndarray, noise: np.ndarray, *, level: float) -> dict[str, Figure]:
+def _deltas(bias: np.ndarray, noise: np.ndarray, *, level: float) -> tuple[Figure, Figure]:
     """δ as JuStRank defines it, and without the variance that noise adds to it.
 
     A replicate holds the noise of the data and that of the resampling, so its variance is lowered by one
@@ -135,13 +144,13 @@ def _deltas(bias: np.ndarray, noise: np.ndarray, *, level: float) -> dict[str, F
     raw = float(bias.var(ddof=1))
     added = float(noise.var(axis=1, ddof=1).mean())
     drawn = (bias + noise).var(axis=1, ddof=1)
-    figures = {}
-    for name, shares in (("delta", 0), ("delta_corrected", 1)):
+    figures = []
+    for shares in (0, 1):
         value = float(np.sqrt(max(raw - shares * added, 0.0)))
         replicates = np.sqrt(np.maximum(drawn - (shares + 1) * added, 0.0))
         lower, upper = percentile_interval(replicates, level=level)
-        figures[name] = Figure(value=value, lower=lower, upper=upper, n=n, unit="systems")
-    return figures
+        figures.append(Figure(value=value, lower=lower, upper=upper, n=n, unit="systems"))
+    return figures[0], figures[1]
 
 
 def family_bias(

@@ -62,7 +62,9 @@ def noise_ceiling(
     if split not in get_args(SplitUnit):
         raise ValueError(f"Unknown unit to split by {split!r}; use one of {get_args(SplitUnit)}.")
     if split != "votes" and not isinstance(reference, ClusteredTallies):
-        raise ValueError(f"Splitting by {split} needs tallies split by prompt; split by votes instead.")
+        raise ValueError(
+            f"Splitting by {split} needs tallies split by prompt; split by votes instead."
+        )
     tallies = plain_tallies(reference)
     systems = np.flatnonzero(posterior.ranked)
     unit = split
@@ -70,7 +72,9 @@ def noise_ceiling(
     n_units, halves_n, halves_wins = _halves(reference, posterior.ranked, split, splits, rng)
     needed = 2 if split == "prompts" else MIN_BATTLES
     if systems.size < MIN_SYSTEMS or n_units < needed:
-        reason = f"{n_units} {split} of {systems.size} ranked systems are too few to split in halves."
+        reason = (
+            f"{n_units} {split} of {systems.size} ranked systems are too few to split in halves."
+        )
         absent = missing(n=n_units, unit=unit, reason=reason)
         return NoiseCeiling(half=absent, full=absent, split=split)
     position = np.full(tallies.n_systems, -1)
@@ -122,29 +126,39 @@ def _halves(
     rng: np.random.Generator,
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of units, and votes and wins of A in each half: (2, splits, m) each."""
-    from scipy.sparse import csr_array
-
     tallies = plain_tallies(reference)
     inside = ranked[tallies.a] & ranked[tallies.b]
-    total_n, total_wins = tallies.n_per_pair, tallies.wins_a
-    if split == "votes":
+    if isinstance(reference, ClusteredTallies) and split != "votes":
+        n_units, first_n, first_wins = _half_of_battles(reference, inside, split, splits, rng)
+    else:
         votes = np.rint(tallies.counts).astype(np.int64)
         drawn = rng.binomial(votes, 0.5, size=(splits, *votes.shape))
         first_n, first_wins = drawn.sum(axis=2).astype(float), drawn @ OUTCOME_VALUES
         n_units = int(votes[inside].sum())
-    else:
-        m = len(tallies.a)
-        pair, n, key = battle_sums(reference, np.ones((m, OUTCOME_VALUES.size)))
-        wins = battle_sums(reference, np.broadcast_to(OUTCOME_VALUES, (m, OUTCOME_VALUES.size)))[1]
-        prompts, prompt = np.unique(key % max(reference.n_clusters, 1), return_inverse=True)
-        n_groups = len(prompts) if split == "prompts" else len(pair)
-        chosen = rng.random((splits, n_groups)) < 0.5
-        member = chosen[:, prompt] if split == "prompts" else chosen
-        shape, where = (len(pair), m), (np.arange(len(pair)), pair)
-        first_n, first_wins = (member @ csr_array((values, where), shape=shape) for values in (n, wins))
-        n_units = len(np.unique(prompt[inside[pair]])) if split == "prompts" else int(inside[pair].sum())
-    halves_n = np.stack([first_n, total_n - first_n])
-    return n_units, halves_n, np.stack([first_wins, total_wins - first_wins])
+    halves_n = np.stack([first_n, tallies.n_per_pair - first_n])
+    return n_units, halves_n, np.stack([first_wins, tallies.wins_a - first_wins])
+
+
+def _half_of_battles(
+    reference: ClusteredTallies,
+    inside: np.ndarray,
+    split: SplitUnit,
+    splits: int,
+    rng: np.random.Generator,
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of battles or prompts, and votes and wins (splits, m) of a random half of them."""
+    m = len(inside)
+    pair, n, key = battle_sums(reference, np.ones((m, OUTCOME_VALUES.size)))
+    wins = battle_sums(reference, np.broadcast_to(OUTCOME_VALUES, (m, OUTCOME_VALUES.size)))[1]
+    group = np.arange(len(pair))
+    if split == "prompts":
+        group = np.unique(key % max(reference.n_clusters, 1), return_inverse=True)[1]
+    first_n, first_wins = np.empty((splits, m)), np.empty((splits, m))
+    for row in range(splits):
+        chosen = (rng.random(int(group.max(initial=-1)) + 1) < 0.5)[group]
+        for half, amount in ((first_n, n), (first_wins, wins)):
+            half[row] = np.bincount(pair[chosen], weights=amount[chosen], minlength=m)
+    return len(np.unique(group[inside[pair]])), first_n, first_wins
 
 
 @dataclass(frozen=True, slots=True)

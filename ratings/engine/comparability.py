@@ -9,6 +9,9 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from ratings.engine.tallies import Tallies
 
+# Up to this many systems a dense table of wins is small.
+_MAX_DENSE = 2048
+
 
 class Status(StrEnum):
     """Why a system has a rating, or has none."""
@@ -43,6 +46,10 @@ def comparability(tallies: Tallies, *, ridge: float = 0.0) -> Comparability:
     if k == 0 or not len(tallies.a):
         labels = np.arange(k)
         return Comparability(labels, labels.copy(), status, nobody)
+    if k <= _MAX_DENSE and _all_connected(tallies):
+        status[:] = Status.RANKED
+        everybody = np.zeros(k, dtype=np.int64)
+        return Comparability(everybody, everybody.copy(), status, ~nobody)
     wins = _won_against(tallies)
     _, weak = connected_components(wins, directed=True, connection="weak")
     _, strong = connected_components(wins, directed=True, connection="strong")
@@ -60,6 +67,20 @@ def comparability(tallies: Tallies, *, ridge: float = 0.0) -> Comparability:
         status[above & ~ranked] = Status.UNBOUNDED_ABOVE
         status[below & ~ranked] = Status.UNBOUNDED_BELOW
     return Comparability(weak, strong, status, ranked)
+
+
+def _all_connected(tallies: Tallies) -> bool:
+    """Whether every system reaches every other by wins, as in most arenas: two quick searches."""
+    wins = tallies.win_matrix() > 0
+    for graph in (wins, wins.T):
+        reached = np.zeros(len(graph), dtype=bool)
+        frontier = np.zeros(1, dtype=np.int64)
+        while len(frontier):
+            reached[frontier] = True
+            frontier = np.flatnonzero(graph[frontier].any(axis=0) & ~reached)
+        if not reached.all():
+            return False
+    return len(wins) > 1
 
 
 def _won_against(tallies: Tallies) -> csr_array:

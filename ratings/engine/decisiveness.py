@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratings.engine.beta_link import LOG_ALPHA_BOUNDS, BlurredGaps, coarse_tables, link_table
+from ratings.engine.beta_likelihood import GAP_NUDGE, VerdictLikelihood
+from ratings.engine.beta_link import LOG_ALPHA_BOUNDS, link_table
 from ratings.engine.figure import Figure, missing, percentile_interval
 from ratings.engine.judged_pairs import (
     JudgedPairs,
@@ -18,6 +19,7 @@ from ratings.engine.judged_pairs import (
     matching_pairs,
     shared_errors,
 )
+from ratings.engine.majority import fold_votes
 from ratings.engine.paired_resampling import PairedResampling
 from ratings.engine.reference_posterior import (
     OUTCOME_VALUES,
@@ -25,7 +27,7 @@ from ratings.engine.reference_posterior import (
     incidence,
     plain_tallies,
 )
-from ratings.engine.tallies import ClusteredTallies, Tallies
+from ratings.engine.tallies import ClusteredTallies, Outcome, Tallies
 
 MIN_VERDICTS = 30
 MIN_PAIRS = 3
@@ -33,8 +35,6 @@ MIN_PAIRS = 3
 FEW_VERDICTS_A_PAIR = 100
 # An interval that leaves α open by more than this factor either way says nothing.
 WIDEST_FACTOR = 8.0
-_RATE_FLOOR = 1e-9
-_GAP_NUDGE = 0.05
 _LOG_NUDGE = 0.02
 
 
@@ -78,11 +78,18 @@ def _undefined(pairs: JudgedPairs, reason: str) -> Decisiveness:
     return undefined_decisiveness(alpha, n_pairs=len(pairs.pair))
 
 
-def _too_few(pairs: JudgedPairs) -> str:
+def _unsuitable(judge: Tallies | ClusteredTallies, pairs: JudgedPairs) -> str:
+    """Why these verdicts say nothing about α; "" where they do."""
     if pairs.n_verdicts < MIN_VERDICTS or len(pairs.pair) < MIN_PAIRS:
         return (
             f"The judge has {pairs.n_verdicts} verdicts on {len(pairs.pair)} pairs that the reference "
             f"ranks; decisiveness needs {MIN_VERDICTS} on {MIN_PAIRS} pairs or more."
+        )
+    answers = fold_votes(plain_tallies(judge).counts[pairs.pair]).sum(axis=0)
+    if np.count_nonzero(answers) == 1:
+        answer = Outcome(int(answers.argmax())).name
+        return (
+            f"The judge always answered {answer}, whatever the pair: that is no response to a gap."
         )
     return ""
 
@@ -96,57 +103,6 @@ def _why_at_bound(side: str, pairs: JudgedPairs) -> str:
             "followed, so it is not defined."
         )
     return "The judge's verdicts do not follow the reference's order: α is too near 0 to tell."
-
-
-@dataclass(frozen=True, slots=True)
-class _Likelihood:
-    """Score of the judge's verdicts in log α. `gaps` at, above and below the posterior mean gap;
-    `shared` (p,) covariance of the judge's error and the gap's error, 0 where they are independent."""
-
-    pairs: JudgedPairs
-    gaps: tuple[BlurredGaps, BlurredGaps, BlurredGaps]
-    shared: np.ndarray
-
-    @classmethod
-    def of(cls, pairs: JudgedPairs, gap: np.ndarray, variance: np.ndarray | None) -> _Likelihood:
-        nudged = [BlurredGaps.of(gap + nudge, variance) for nudge in (0.0, _GAP_NUDGE, -_GAP_NUDGE)]
-        return cls(pairs=pairs, gaps=tuple(nudged), shared=np.zeros(len(gap)))
-
-    def rate(self, log_alpha: float, *, at: int = 0) -> np.ndarray:
-        rate = self.gaps[at].rate(link_table(log_alpha))
-        return np.clip(rate, _RATE_FLOOR, 1 - _RATE_FLOOR)
-
-    def weight(self, table, *, at: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """(p,) weight of a verdict's residual in the score, and the expected rate."""
-        rate = np.clip(self.gaps[at].rate(table), _RATE_FLOOR, 1 - _RATE_FLOOR)
-        return self.gaps[at].rate_slope(table) / (rate * (1 - rate)), rate
-
-    def score_in(self, table) -> float:
-        weight, rate = self.weight(table)
-        score = float((weight * (self.pairs.wins - self.pairs.n * rate)).sum())
-        if self.shared.any():
-            # E[w(d + u) e] = w'(d) E[u e]: what shared errors add to the score of the right α.
-            above, below = (self.weight(table, at=at)[0] for at in (1, 2))
-            score -= float(((above - below) / (2 * _GAP_NUDGE) * self.shared).sum())
-        return score
-
-    def score(self, log_alpha: float) -> float:
-        return self.score_in(link_table(log_alpha))
-
-    def maximum(self) -> float | str:
-        """log α where the score crosses zero downwards for good; "low" or "high" beyond the bounds."""
-        from scipy.optimize import brentq
-
-        grid, tables = coarse_tables()
-        score = np.array([self.score_in(table) for table in tables])
-        gain = np.concatenate([[0.0], np.cumsum((score[1:] + score[:-1]) / 2)])
-        best = int(gain.argmax())
-        if best == 0 and score[0] <= 0:
-            return "low"
-        if best == len(grid) - 1 and score[-1] >= 0:
-            return "high"
-        low = best if score[best] > 0 else best - 1
-        return float(brentq(self.score, grid[low], grid[low + 1], xtol=1e-5))
 
 
 def maximum_likelihood_decisiveness(
@@ -169,15 +125,15 @@ def maximum_likelihood_decisiveness(
     don't follow the reference's order, follow it without exception, or leave α open too far.
     """
     pairs = judged_pairs(judge, posterior)
-    few = _too_few(pairs)
-    if few:
-        return _undefined(pairs, few)
-    likelihood = _Likelihood.of(pairs, pairs.gap, pairs.gap_variance)
+    unsuitable = _unsuitable(judge, pairs)
+    if unsuitable:
+        return _undefined(pairs, unsuitable)
+    likelihood = VerdictLikelihood.of(pairs, pairs.gap, pairs.gap_variance)
     first = likelihood.maximum()
     if isinstance(first, str):
         return _undefined(pairs, _why_at_bound(first, pairs))
     products = shared_errors(judge, reference, posterior, pairs, likelihood.rate(first))
-    likelihood = _Likelihood(
+    likelihood = VerdictLikelihood(
         pairs=pairs,
         gaps=likelihood.gaps,
         shared=_shared_covariance(judge, reference, posterior, pairs, products),
@@ -190,7 +146,7 @@ def maximum_likelihood_decisiveness(
     ) / (2 * _LOG_NUDGE)
     weight, rate = likelihood.weight(link_table(log_alpha))
     gap_slope = (likelihood.rate(log_alpha, at=1) - likelihood.rate(log_alpha, at=2)) / (
-        2 * _GAP_NUDGE
+        2 * GAP_NUDGE
     )
     pull = np.zeros((len(plain_tallies(judge).a), 1))
     pull[pairs.pair, 0] = weight
@@ -201,9 +157,10 @@ def maximum_likelihood_decisiveness(
     lower, upper = percentile_interval(log_replicates, level=level)
     if lower is None or upper is None or upper - lower > 2 * np.log(WIDEST_FACTOR):
         return _undefined(
-            pairs, f"The verdicts leave α open by more than a factor of {WIDEST_FACTOR:.0f} either way."
+            pairs,
+            f"The verdicts leave α open by more than a factor of {WIDEST_FACTOR:.0f} either way.",
         )
-    plug_in = _Likelihood.of(pairs, fitted[pairs.a] - fitted[pairs.b], None).maximum()
+    plug_in = VerdictLikelihood.of(pairs, fitted[pairs.a] - fitted[pairs.b], None).maximum()
     return Decisiveness(
         alpha=Figure(
             value=float(np.exp(log_alpha)),
@@ -270,9 +227,9 @@ def least_squares_decisiveness(
     from scipy.special import betainc
 
     pairs = judged_pairs(judge, posterior)
-    few = _too_few(pairs)
-    if few:
-        return _undefined(pairs, few)
+    unsuitable = _unsuitable(judge, pairs)
+    if unsuitable:
+        return _undefined(pairs, unsuitable)
     at_judge, at_reference = matching_pairs(judge, reference)
     inside = np.isin(at_judge, pairs.pair)
     at_judge, at_reference = at_judge[inside], at_reference[inside]
@@ -308,7 +265,7 @@ def least_squares_decisiveness(
     information = max(float((slope**2).sum()), 1e-12)
     noise = np.zeros(resampling.rounds)
     factors = (slope / n_judge, -slope * density / n_people)
-    for side, ((cells, at), tallies, factor) in enumerate(
+    for number, ((cells, at), tallies, factor) in enumerate(
         zip(sides, (judge, reference), factors, strict=True)
     ):
         # About a smoothed rate: a pair that was never split would else seem to have no noise.
@@ -316,7 +273,7 @@ def least_squares_decisiveness(
         projection = np.zeros((len(cells.a), 1))
         projection[at, 0] = factor / information
         residual = OUTCOME_VALUES[None, :] - smooth[:, None]
-        noise += resampling.noise(tallies, residual, projection, side=side)[:, 0]
+        noise += resampling.noise(tallies, residual, projection, side=number)[:, 0]
     log_replicates = log_alpha + noise - noise.mean()
     lower, upper = percentile_interval(log_replicates, level=level)
     n_verdicts = round(float(n_judge.sum()))

@@ -139,9 +139,7 @@ def judge_report(
     unit = resample
     if unit == "auto":
         unit = "prompts" if n_prompts >= MIN_PROMPTS else "verdicts"
-    resampling = paired_resampling(
-        unit=unit, rounds=rounds, seed=seed, n_prompts=judge.n_clusters
-    )
+    resampling = paired_resampling(unit=unit, rounds=rounds, seed=seed, n_prompts=judge.n_clusters)
     fits = [fit_bradley_terry(side.tallies) for side in (judge, reference)]
     theta_judge, theta_reference = (fit.theta for fit in fits)
     drawn = [
@@ -173,7 +171,12 @@ def judge_report(
     else:
         own = family_bias(against["bias"], family=family, judge_family=judge_family, level=level)
     by_battle, people = _instance_figures(
-        instances, rule=majority_rule, by_prompt=unit == "prompts", rounds=rounds, seed=seed, level=level
+        instances,
+        rule=majority_rule,
+        by_prompt=unit == "prompts",
+        rounds=rounds,
+        seed=seed,
+        level=level,
     )
     points = _pair_points(judge, reference, theta_reference)
     figures = JudgeFigures(

@@ -67,12 +67,13 @@ def matching_pairs(
     judge: Tallies | ClusteredTallies, reference: Tallies | ClusteredTallies
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions, in the judge's and in the reference's pairs, of the pairs that both decided."""
-    codes = [
-        cells.a.astype(np.int64) * cells.n_systems + cells.b
-        for cells in (plain_tallies(judge), plain_tallies(reference))
-    ]
-    _, at_judge, at_reference = np.intersect1d(*codes, assume_unique=True, return_indices=True)
-    return at_judge, at_reference
+    sides = (plain_tallies(judge), plain_tallies(reference))
+    judge_code, reference_code = (c.a.astype(np.int64) * c.n_systems + c.b for c in sides)
+    _, at_judge, at_reference = np.intersect1d(
+        judge_code, reference_code, assume_unique=True, return_indices=True
+    )
+    decided = (sides[0].n_per_pair[at_judge] > 0) & (sides[1].n_per_pair[at_reference] > 0)
+    return at_judge[decided], at_reference[decided]
 
 
 def shared_errors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,28 +81,23 @@ def judge_against_majority(
         )
     kept = decided != NO_MAJORITY
     cell = judge[kept].astype(np.intp) * _N_CLASSES + decided[kept]
-    clustered = cluster is not None
-    groups = (
-        cell if cluster is None else np.unique(np.asarray(cluster)[kept], return_inverse=True)[1]
-    )
+    counts = np.bincount(cell, minlength=_N_CLASSES**2).astype(float)
     rng = np.random.default_rng(seed)
-    n_groups = _N_CLASSES**2 if not clustered else int(groups.max(initial=-1)) + 1
-    table = np.zeros((n_groups, _N_CLASSES**2))
-    np.add.at(table, (groups, cell), 1.0)
-    # Without clusters each row holds the equal battles of one cell: n unit weights sum to Gamma(n).
-    shape = np.ones(n_groups) if clustered else table.sum(axis=1)
-    gamma = rng.standard_gamma(np.maximum(shape, 1e-300), size=(rounds, n_groups))
-    replicates = gamma @ (table if clustered else (table > 0).astype(float))
-
-    def cube(flat: np.ndarray) -> np.ndarray:
-        return flat.reshape(*flat.shape[:-1], _N_CLASSES, _N_CLASSES)
-
-    confusion, weighted = cube(table.sum(axis=0)), cube(replicates)
+    if cluster is None:
+        # The unit-exponential weights of n equal battles sum to Gamma(n).
+        drawn = rng.standard_gamma(counts, size=(rounds, counts.size))
+    else:
+        prompts, prompt = np.unique(np.asarray(cluster)[kept], return_inverse=True)
+        table = np.zeros((prompts.size, counts.size))
+        np.add.at(table, (prompt, cell), 1.0)
+        drawn = rng.standard_exponential((rounds, prompts.size)) @ table
+    confusion = counts.reshape(_N_CLASSES, _N_CLASSES)
+    weighted = drawn.reshape(rounds, _N_CLASSES, _N_CLASSES)
     figures: dict[str, Figure] = {}
     for ties, n_classes in (("ties_in", _N_CLASSES), ("ties_out", _N_CLASSES - 1)):
-        point, drawn = (full[..., :n_classes, :n_classes] for full in (confusion, weighted))
+        point, resampled = (c[..., :n_classes, :n_classes] for c in (confusion, weighted))
         for name, statistic in (("accuracy", accuracy_of), ("kappa", cohen_kappa_of)):
-            figures[f"{name}_{ties}"] = _figure(statistic, point, drawn, level=level)
+            figures[f"{name}_{ties}"] = _figure(statistic, point, resampled, level=level)
     return InstanceAgreement(
         rule=rule,
         confusion=confusion.astype(np.int64),
@@ -110,7 +106,13 @@ def judge_against_majority(
     )
 
 
-def _figure(statistic, point: np.ndarray, drawn: np.ndarray, *, level: float) -> Figure:
+def _figure(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    point: np.ndarray,
+    drawn: np.ndarray,
+    *,
+    level: float,
+) -> Figure:
     n = int(point.sum())
     if n < MIN_INSTANCES:
         reason = f"Only {n} battles have both a verdict of the judge and a human majority."

@@ -96,7 +96,9 @@ def paired_resampling(
 ) -> PairedResampling:
     """Draw the weights once; every statistic of a report then uses the same rounds."""
     if rounds < 2:
-        raise ValueError(f"An interval needs at least 2 rounds of resampling; {rounds} were asked for.")
+        raise ValueError(
+            f"An interval needs at least 2 rounds of resampling; {rounds} were asked for."
+        )
     if unit == "verdicts":
         return PairedResampling(unit=unit, rounds=rounds, seed=seed, weights=None, group=None)
     rng = np.random.default_rng(seed)

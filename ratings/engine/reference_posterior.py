@@ -75,7 +75,9 @@ def reference_posterior(
     tallies = plain_tallies(reference)
     systems = np.flatnonzero(ranked)
     if systems.size < 3:
-        raise ValueError(f"Only {systems.size} systems are ranked; their spread needs at least three.")
+        raise ValueError(
+            f"Only {systems.size} systems are ranked; their spread needs at least three."
+        )
     position = np.full(tallies.n_systems, -1)
     position[systems] = np.arange(systems.size)
     inside = ranked[tallies.a] & ranked[tallies.b]
@@ -160,7 +162,7 @@ def _dispersion(
     if isinstance(reference, ClusteredTallies):
         pair, summed = battle_sums(reference, residual)[:2]
         kept = inside[pair]
-        squares, n_free = float((summed[kept] ** 2).sum()), int(kept.sum())
+        squares, n_free = float((summed[kept] ** 2).sum()), float(kept.sum())
     else:
         squares = float((tallies.counts[inside] * residual[inside] ** 2).sum())
         n_free = float(n.sum())

@@ -30,7 +30,9 @@ def caveats(figures: JudgeFigures, *, n_prompts: int) -> list[str]:
             f"Most of the propensity for bias ({delta.value:.3f}) is the noise of few verdicts: "
             f"without it, {corrected.value:.3f} is left."
         )
-    thin = int(np.sum(np.isfinite(figures.bias.bias) & (figures.bias.n_verdicts < FEW_VERDICTS_A_SYSTEM)))
+    thin = int(
+        np.sum(np.isfinite(figures.bias.bias) & (figures.bias.n_verdicts < FEW_VERDICTS_A_SYSTEM))
+    )
     if thin:
         notes.append(
             f"The bias of {thin} systems rests on fewer than {FEW_VERDICTS_A_SYSTEM} verdicts each; "
@@ -45,7 +47,7 @@ def _resampling(figures: JudgeFigures, n_prompts: int) -> str:
     if figures.resampled == "verdicts":
         return (
             f"Judge and reference share {n_prompts} prompts, too few to resample: intervals resample "
-            "verdicts, and do not say how other prompts would have come out."
+            "verdicts, and leave out how other prompts would have come out, which may be much more."
             if n_prompts < FEW_PROMPTS
             else "Intervals resample verdicts, and do not say how other prompts would have come out."
         )

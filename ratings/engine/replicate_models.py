@@ -1,0 +1,143 @@
+"""Gradient and information of a model for a whole block of replicates at once.
+
+Arrays are (pairs, replicates) and (parameters, replicates): rows are contiguous, so that gathering a
+strength per pair and adding up a residual per system copy whole rows.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
+
+from ratings.engine.bradley_terry import BradleyTerryFit, information
+from ratings.engine.davidson import DavidsonFit, davidson_information, lean_and_tie
+from ratings.engine.tallies import Tallies
+
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedBattles:
+    """`half_n` and `half_excess` (pairs, R): half of the verdicts, of A's wins minus B's; `ties` (pairs,
+    R) where the model needs them; `total` (R,) verdicts."""
+
+    half_n: np.ndarray
+    half_excess: np.ndarray
+    ties: np.ndarray | None
+    total: np.ndarray
+
+    def row(self, index: int) -> Self:
+        one = slice(index, index + 1)
+        return type(self)(
+            self.half_n[:, one],
+            self.half_excess[:, one],
+            None if self.ties is None else self.ties[:, one],
+            self.total[one],
+        )
+
+
+class ReplicateModel(Protocol):
+    kept: np.ndarray
+    k: int
+    start: np.ndarray
+    total: float
+
+    def prepare(self, weights: Weights) -> WeightedBattles: ...
+
+    def gradient(self, found: np.ndarray, data: WeightedBattles) -> np.ndarray: ...
+
+    def inverse(
+        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
+    ) -> np.ndarray: ...
+
+
+class Bradley:
+    """Bradley-Terry, ties as half a win for each side. Parameters: theta (k)."""
+
+    def __init__(self, tallies: Tallies, fit: BradleyTerryFit | DavidsonFit) -> None:
+        ranked = fit.comparability.ranked
+        position = np.cumsum(ranked) - 1
+        self.kept = np.flatnonzero(ranked[tallies.a] & ranked[tallies.b])
+        self.a = position[tallies.a[self.kept]]
+        self.b = position[tallies.b[self.kept]]
+        self.n = tallies.n_per_pair[self.kept]
+        self.total = float(self.n.sum())
+        self.k = int(ranked.sum())
+        self.ridge = fit.ridge
+        self.start = fit.theta[ranked]
+        m = len(self.kept)
+        rows, columns = np.concatenate([self.a, self.b]), np.tile(np.arange(m), 2)
+        # (k, m): adds a pair's residual to A and takes it from B
+        self.to_systems = csr_array((np.repeat([1.0, -1.0], m), (rows, columns)), shape=(self.k, m))
+
+    def prepare(self, weights: Weights) -> WeightedBattles:
+        won, lost, tied = weights
+        half_n = won + lost
+        half_n += tied
+        half_n *= 0.5
+        half_excess = np.subtract(won, lost, out=won)
+        half_excess *= 0.5
+        return WeightedBattles(half_n, half_excess, None, 2 * half_n.sum(axis=0))
+
+    def gaps(self, found: np.ndarray) -> np.ndarray:
+        gap = np.take(found, self.a, axis=0)
+        gap -= np.take(found, self.b, axis=0)
+        return gap
+
+    def gradient(self, found: np.ndarray, data: WeightedBattles) -> np.ndarray:
+        residual = self.gaps(found)
+        residual *= 0.5
+        np.tanh(residual, out=residual)
+        residual *= data.half_n
+        np.subtract(data.half_excess, residual, out=residual)
+        gradient = self.to_systems @ residual
+        return gradient - self.ridge * found if self.ridge else gradient
+
+    def inverse(
+        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
+    ) -> np.ndarray:
+        theta = self.start if found is None else found
+        n = self.n if data is None else 2 * data.half_n[:, 0]
+        lean = np.tanh((theta[self.a] - theta[self.b]) / 2)
+        return _inverse(information(self.square(n * (1 - lean * lean) / 4), self.ridge))
+
+    def square(self, per_pair: np.ndarray) -> np.ndarray:
+        matrix = np.zeros((self.k, self.k))
+        matrix[self.a, self.b] = matrix[self.b, self.a] = per_pair
+        return matrix
+
+
+class Davidson(Bradley):
+    """Davidson's model. Parameters: theta (k), log nu."""
+
+    def __init__(self, tallies: Tallies, fit: DavidsonFit) -> None:
+        super().__init__(tallies, fit)
+        self.start = np.append(self.start, np.log(fit.nu))
+
+    def prepare(self, weights: Weights) -> WeightedBattles:
+        ties = weights[2]
+        plain = super().prepare(weights)
+        return WeightedBattles(plain.half_n, plain.half_excess, ties, plain.total)
+
+    def gradient(self, found: np.ndarray, data: WeightedBattles) -> np.ndarray:
+        lean, tie = lean_and_tie(self.gaps(found), np.exp(found[self.k]))
+        of_theta = self.to_systems @ (data.half_excess - data.half_n * lean)
+        of_nu = data.ties.sum(axis=0) - 2 * (data.half_n * tie).sum(axis=0)
+        if self.ridge:
+            of_theta = of_theta - self.ridge * found[: self.k]
+        return np.vstack([of_theta, of_nu])
+
+    def inverse(
+        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
+    ) -> np.ndarray:
+        found = self.start if found is None else found
+        n = self.square(self.n if data is None else 2 * data.half_n[:, 0])
+        theta = found[: self.k]
+        lean, tie = lean_and_tie(theta[:, None] - theta, np.exp(found[self.k]))
+        return _inverse(davidson_information(n, lean, tie, self.ridge))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    return cho_solve(cho_factor(matrix), np.eye(len(matrix)))
