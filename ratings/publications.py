@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from arena.models import Arena
 from judges.models import Judge
@@ -102,13 +103,20 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
 
 
 def request_refresh(keys: Iterable[int], *, countdown: float) -> None:
-    """Queue refreshes after the commit. A lost message is made good by the sweeper."""
+    """Queue refreshes after the commit."""
+    for key in keys:
+        transaction.on_commit(partial(_queue, key, countdown=countdown))
+
+
+def _queue(key: int, *, countdown: float) -> None:
+    """Send the message. A vote mustn't fail because the broker is away: the row says what is to be done,
+    and the sweeper asks again."""
     from ratings.tasks import refresh_publication
 
-    for key in keys:
-        transaction.on_commit(
-            partial(refresh_publication.apply_async, args=[key], countdown=countdown)
-        )
+    try:
+        refresh_publication.apply_async(args=[key], countdown=countdown, retry=False)
+    except OperationalError as error:
+        log.warning("The broker didn't take a refresh; the sweeper will ask again: %s", error)
 
 
 def refresh(key: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -196,8 +196,7 @@ def judge_report(
         rounds=rounds,
         level=level,
     )
-    figures.notes.extend(caveats(figures, n_prompts=n_prompts))
-    return figures
+    return replace(figures, notes=caveats(figures, n_prompts=n_prompts))
 
 
 def _check(

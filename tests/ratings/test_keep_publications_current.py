@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from judges.models import Outcome
 from judges.voting import cast_verdict
@@ -20,7 +21,7 @@ def queued(monkeypatch):
     monkeypatch.setattr(
         tasks.refresh_publication,
         "apply_async",
-        lambda args, countdown: sent.append((args[0], countdown)),
+        lambda args, countdown, retry: sent.append((args[0], countdown)),
     )
     return sent
 
@@ -192,6 +193,20 @@ def test_the_sweeper_gives_up_after_three_attempts_until_a_new_verdict(
     people.refresh_from_db()
     assert (people.attempts, people.error) == (0, "")
     assert queued
+
+
+def test_a_broker_that_is_away_loses_no_vote_and_no_work(
+    small_arena, people, monkeypatch, caplog, django_capture_on_commit_callbacks
+):
+    def away(**arguments):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks.refresh_publication, "apply_async", away)
+    with django_capture_on_commit_callbacks(execute=True):
+        vote(small_arena)
+    people.refresh_from_db()
+    assert people.stale_since is not None
+    assert "the sweeper will ask again" in caplog.text
 
 
 def test_a_thousand_votes_write_the_publication_once(

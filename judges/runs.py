@@ -1,0 +1,172 @@
+"""Runs: a judge asked about many battles. Whatever is killed, no battle is judged twice."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from arena.models import Arena, Battle
+from judges.models import Judge, JudgeRun, Verdict, VerdictTrace
+from judges.programs import MissingReference, Program, program_named, verdict
+from judges.voting import announce
+
+CHUNK = 500
+
+
+class RunError(Exception):
+    """A run that can't be started or went wrong; str() says why."""
+
+
+def make_program_judge(
+    *, arena: Arena, program: Program, name: str, description: str = ""
+) -> Judge:
+    """The judge of an arena that decides by a program; the one that is there if it is."""
+    configuration = {
+        "program": program.name,
+        "version": program.version,
+        "margin": program.margin,
+    }
+    judge, _ = Judge.objects.get_or_create(
+        arena=arena,
+        name=name,
+        version=program.version,
+        defaults={
+            "slug": program.name.replace("_", "-"),
+            "kind": Judge.Kind.PROGRAM,
+            "configuration": configuration,
+            "description": description or program.description,
+        },
+    )
+    return judge
+
+
+def start_run(*, judge: Judge) -> JudgeRun:
+    """A run of a program judge over the battles of its arena that it hasn't decided yet."""
+    if judge.kind != Judge.Kind.PROGRAM:
+        raise RunError(f"{judge} is not a program: only programs can be run here.")
+    return JudgeRun.objects.create(arena=judge.arena, judge=judge, total=_open(judge).count())
+
+
+def work_on(run: JudgeRun) -> JudgeRun:
+    """Do what is left of a run, unless somebody else is at it. It may be killed and called again.
+
+    A failure is kept on the run with its reason and raised again. A battle whose prompt lacks what the
+    program needs counts as failed; it gets no verdict.
+    """
+    finished = (JudgeRun.State.DONE, JudgeRun.State.CANCELLED)
+    if run.state in finished or not JudgeRun.objects.claim(run.pk):
+        return run
+    run.refresh_from_db()
+    run.state = JudgeRun.State.RUNNING
+    run.save(update_fields=["state"])
+    try:
+        _judge_all(run)
+    except Exception as error:
+        JudgeRun.objects.filter(pk=run.pk).update(
+            state=JudgeRun.State.FAILED,
+            claimed_until=None,
+            error=f"{type(error).__name__}: {error}",
+        )
+        raise
+    JudgeRun.objects.filter(pk=run.pk).update(
+        state=JudgeRun.State.DONE,
+        claimed_until=None,
+        attempts=0,
+        finished_at=timezone.now(),
+    )
+    run.refresh_from_db()
+    return run
+
+
+def _open(judge: Judge) -> QuerySet[Battle]:
+    """Battles with both outputs known that the judge hasn't decided."""
+    decided = Verdict.objects.filter(judge=judge, criterion="", repetition=0)
+    return (
+        Battle.objects.filter(arena_id=judge.arena_id, output_a__isnull=False)
+        .exclude(pk__in=decided.values("battle_id"))
+        .order_by("pk")
+    )
+
+
+def _judge_all(run: JudgeRun) -> None:
+    settings = run.judge.configuration
+    program = program_named(settings["program"])
+    if program.version != settings["version"]:
+        raise RunError(
+            f"{run.judge} was made for version {settings['version']} of {program.name}, and this is "
+            f"version {program.version}: make a new version of the judge."
+        )
+    score = partial(_score, program, {})
+    for chunk in _chunks(run.judge):
+        verdicts, failed = [], 0
+        for battle in chunk:
+            try:
+                scores = [score(output, battle) for output in (battle.output_a, battle.output_b)]
+            except MissingReference:
+                failed += 1
+                continue
+            verdicts.append((battle, scores))
+        _store(run, verdicts, failed=failed, program=program, margin=settings["margin"])
+
+
+def _chunks(judge: Judge) -> Iterator[list[Battle]]:
+    """By key and not by offset: what is decided meanwhile drops out of the query."""
+    last = 0
+    battles = _open(judge).select_related("prompt", "output_a", "output_b")
+    while chunk := list(battles.filter(pk__gt=last)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
+
+
+def _score(program: Program, known: dict[int, float], output, battle: Battle) -> float:
+    """An output meets many others, and is scored once."""
+    if output.pk not in known:
+        reference = battle.prompt.reference or None
+        known[output.pk] = program.score(
+            output.text, prompt=battle.prompt.text, reference=reference
+        )
+        if not math.isfinite(known[output.pk]):
+            raise RunError(f"{program.name} gave output {output.pk} no finite score.")
+    return known[output.pk]
+
+
+@transaction.atomic
+def _store(
+    run: JudgeRun,
+    decided: list[tuple[Battle, list[float]]],
+    *,
+    failed: int,
+    program: Program,
+    margin: float,
+) -> None:
+    """Verdicts, their words and the progress of the run, together or not at all."""
+    now = timezone.now()
+    verdicts = Verdict.objects.bulk_create(
+        Verdict(
+            arena_id=battle.arena_id,
+            battle=battle,
+            pair_id=battle.pair_id,
+            prompt_id=battle.prompt_id,
+            judge_id=run.judge_id,
+            run=run,
+            outcome=int(verdict(*scores, margin=margin)),
+            cast_at=now,
+        )
+        for battle, scores in decided
+    )
+    VerdictTrace.objects.bulk_create(
+        VerdictTrace(
+            verdict=cast,
+            rationale=f"{program.name}: {scores[0]:.3f} for A, {scores[1]:.3f} for B; "
+            f"a difference up to {margin:g} is a tie.",
+        )
+        for cast, (_, scores) in zip(verdicts, decided, strict=True)
+    )
+    run.done += len(decided)
+    run.failed += failed
+    run.save(update_fields=["done", "failed"])
+    if verdicts:
+        announce(arena_id=run.arena_id, judge_ids=[run.judge_id])
