@@ -190,6 +190,7 @@ def as_json(
         },
         "delta": _figure(figures.delta),
         "delta_corrected": _figure(figures.bias.delta_corrected),
+        "bias_baseline": figures.bias.baseline,
         "family_bias": _figure(figures.family_bias),
         "krippendorff": _figure(figures.people_alpha),
         "resampled": figures.resampled,

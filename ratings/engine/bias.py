@@ -25,6 +25,8 @@ class Bias:
     bias, lower, upper (K,); n_opponents, n_verdicts (K,); `delta` JuStRank's propensity for bias, the
     sample standard deviation of bias over systems; `delta_corrected` the same without the part that the
     noise of few verdicts adds; replicates (R, K); `reason` why nothing could be measured, or "".
+    `baseline` is the α that bias was measured against: the judge's, or 1 (people's own win rates) where
+    the judge doesn't follow people's order.
     """
 
     bias: np.ndarray
@@ -36,6 +38,7 @@ class Bias:
     delta_corrected: Figure
     replicates: np.ndarray
     reason: str = ""
+    baseline: float | None = None
 
 
 def unmeasured_bias(n_systems: int, rounds: int, reason: str) -> Bias:
@@ -74,7 +77,7 @@ def system_bias(
     """
     pairs = judged_pairs(judge, posterior)
     k = pairs.n_systems
-    if decisiveness.alpha.value is None:
+    if not len(decisiveness.rate):
         reason = f"Bias is measured against α, which has no value. {decisiveness.alpha.reason}"
         return unmeasured_bias(k, resampling.rounds, reason)
     sides = np.concatenate([pairs.a, pairs.b])
@@ -121,6 +124,7 @@ def system_bias(
         delta=delta,
         delta_corrected=delta_corrected,
         replicates=replicates,
+        baseline=1.0 if decisiveness.alpha.value is None else decisiveness.alpha.value,
     )
 
 

@@ -6,7 +6,7 @@ The judge's win rate is modelled as BetaCDF(p; α, α) of people's win rate p (J
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class Decisiveness:
     `uncorrected` is α before the reference's own error was allowed for (None for least squares, which
     does not allow for it); `warning` a sentence or ""; `log_replicates` (R,) draws of log α; `rate`,
     `rate_slope`, `gap_slope` (p,) the judge's expected win rate in each judged pair and its derivatives
-    in log α and in the reference's gap. The arrays are empty where alpha has no value.
+    in log α and in the reference's gap. Where alpha has no value the arrays are empty, or those of α = 1
+    where the judge doesn't follow the reference's order.
     """
 
     alpha: Figure
@@ -94,6 +95,29 @@ def _unsuitable(judge: Tallies | ClusteredTallies, pairs: JudgedPairs) -> str:
     return ""
 
 
+def _gap_slope(likelihood: VerdictLikelihood, log_alpha: float) -> np.ndarray:
+    """(p,) derivative of the expected win rate in the reference's gap."""
+    above, below = (likelihood.rate(log_alpha, at=at) for at in (1, 2))
+    return (above - below) / (2 * GAP_NUDGE)
+
+
+def _at_bound(
+    side: str, pairs: JudgedPairs, likelihood: VerdictLikelihood, *, rounds: int
+) -> Decisiveness:
+    """No α. A judge that doesn't follow the reference's order can still be said to favour systems: the
+    expected rates are then the reference's own, those of α = 1."""
+    undefined = _undefined(pairs, _why_at_bound(side, pairs))
+    if side == "high":
+        return undefined
+    return replace(
+        undefined,
+        log_replicates=np.zeros(rounds),
+        rate=likelihood.rate(0.0),
+        rate_slope=np.zeros(len(pairs.pair)),
+        gap_slope=_gap_slope(likelihood, 0.0),
+    )
+
+
 def _why_at_bound(side: str, pairs: JudgedPairs) -> str:
     if side == "high":
         return "The judge follows the reference's order almost without exception: α has no upper bound."
@@ -131,7 +155,7 @@ def maximum_likelihood_decisiveness(
     likelihood = VerdictLikelihood.of(pairs, pairs.gap, pairs.gap_variance)
     first = likelihood.maximum()
     if isinstance(first, str):
-        return _undefined(pairs, _why_at_bound(first, pairs))
+        return _at_bound(first, pairs, likelihood, rounds=resampling.rounds)
     products = shared_errors(judge, reference, posterior, pairs, likelihood.rate(first))
     likelihood = VerdictLikelihood(
         pairs=pairs,
@@ -140,14 +164,12 @@ def maximum_likelihood_decisiveness(
     )
     log_alpha = likelihood.maximum()
     if isinstance(log_alpha, str):
-        return _undefined(pairs, _why_at_bound(log_alpha, pairs))
+        return _at_bound(log_alpha, pairs, likelihood, rounds=resampling.rounds)
     information = (
         likelihood.score(log_alpha - _LOG_NUDGE) - likelihood.score(log_alpha + _LOG_NUDGE)
     ) / (2 * _LOG_NUDGE)
     weight, rate = likelihood.weight(link_table(log_alpha))
-    gap_slope = (likelihood.rate(log_alpha, at=1) - likelihood.rate(log_alpha, at=2)) / (
-        2 * GAP_NUDGE
-    )
+    gap_slope = _gap_slope(likelihood, log_alpha)
     pull = np.zeros((len(plain_tallies(judge).a), 1))
     pull[pairs.pair, 0] = weight
     noise = resampling.noise(judge, pairs.residual(judge, rate), pull, side=0)[:, 0]

@@ -24,6 +24,10 @@ def caveats(figures: JudgeFigures, *, n_prompts: int) -> list[str]:
     notes += _unranked(figures)
     if figures.decisiveness_least_squares.warning:
         notes.append(figures.decisiveness_least_squares.warning)
+    if figures.decisiveness.alpha.value is None and figures.bias.baseline is not None:
+        notes.append(
+            "Since α is not defined, bias is measured against the reference's own win rates (α = 1)."
+        )
     delta, corrected = figures.bias.delta, figures.bias.delta_corrected
     if delta.value and corrected.value is not None and corrected.value < 0.7 * delta.value:
         notes.append(

@@ -6,6 +6,7 @@ from ratings.engine.bradley_terry import fit_bradley_terry
 from ratings.engine.decisiveness import maximum_likelihood_decisiveness
 from ratings.engine.paired_resampling import paired_resampling
 from ratings.engine.reference_posterior import reference_posterior
+from ratings.engine.win_rates import win_rate_matrix
 from tests.engine.judge_panels import (
     every_pair,
     panel,
@@ -112,9 +113,18 @@ def test_a_judge_without_family_or_with_one_that_is_absent_has_a_reason():
         family_bias(bias, family=family[:-1], judge_family=0)
 
 
-def test_a_judge_without_alpha_has_no_bias_and_a_reason():
-    _, people, _ = biased_panels(n_judge=5, n_people=20, lean=favourites())
+def test_the_bias_of_a_judge_that_reverses_people_is_measured_against_their_own_rates():
+    """Its α is not defined, and it favours a system the more, the worse people find it."""
+    _, people, _ = biased_panels(n_judge=5, n_people=200, lean=np.zeros(K))
     found = measure(reoutcome(people, reversed_outcomes), people)
+    assert found.baseline == 1.0
+    rates = win_rate_matrix(people.tallies)
+    np.testing.assert_allclose(found.bias, np.nanmean(1 - 2 * rates, axis=1), atol=0.02)
+
+
+def test_a_judge_that_always_gives_one_answer_has_no_bias_and_a_reason():
+    _, people, _ = biased_panels(n_judge=5, n_people=20, lean=favourites())
+    found = measure(reoutcome(people, 0), people)
     assert np.isnan(found.bias).all()
     assert found.delta.value is None
     assert "α" in found.delta.reason

@@ -39,8 +39,9 @@ def test_a_judge_that_reverses_people_has_tau_minus_one_and_no_decisiveness():
     found = report(reoutcome(people, reversed_outcomes), people)
     assert found.tau.value == -1.0
     assert found.alpha.value is None
-    assert found.delta.value is None
+    assert found.bias.baseline == 1.0
     assert any("against the reference's order" in note for note in found.notes)
+    assert any("own win rates (α = 1)" in note for note in found.notes)
 
 
 def test_a_judge_that_always_says_a_ranks_nobody_and_says_so():
