@@ -29,29 +29,34 @@ def first_and_last(text: str) -> str:
 def random_sentences(text: str) -> str:
     """Sentences by lot. The lot is drawn from the text itself, so that a text always gets the same."""
     sentences = split_sentences(text)
-    seed = int.from_bytes(hashlib.sha256(" ".join(sentences).encode()).digest()[:8])
+    seed = int.from_bytes(
+        hashlib.sha256(" ".join(sentences).encode("utf-8", "surrogatepass")).digest()[:8]
+    )
     order = np.random.default_rng(seed).permutation(len(sentences)).tolist()
     return join(sentences, take(sentences, order))
 
 
 def longest_sentences(text: str) -> str:
     sentences = split_sentences(text)
-    return join(sentences, take(sentences, reversed(_by_length(sentences))))
+    return join(sentences, take(sentences, _in_order_of(-_lengths(sentences))))
 
 
 def shortest_sentences(text: str) -> str:
     sentences = split_sentences(text)
-    return join(sentences, take(sentences, _by_length(sentences)))
+    return join(sentences, take(sentences, _in_order_of(_lengths(sentences))))
 
 
 def everything(text: str) -> str:
     """All sentences but the shortest: hardly a summary, and far over the budget."""
     sentences = split_sentences(text)
-    if len(sentences) < 2:
-        return join(sentences, range(len(sentences)))
-    return join(sentences, _by_length(sentences)[1:])
+    dropped = _in_order_of(_lengths(sentences))[:1] if len(sentences) > 1 else []
+    return join(sentences, set(range(len(sentences))).difference(dropped))
 
 
-def _by_length(sentences: list[str]) -> list[int]:
-    """Shortest first; of equally long ones the earlier first."""
-    return sorted(range(len(sentences)), key=lambda index: len(words(sentences[index])))
+def _lengths(sentences: list[str]) -> np.ndarray:
+    return np.array([len(words(sentence)) for sentence in sentences])
+
+
+def _in_order_of(values: np.ndarray) -> list[int]:
+    """Positions by rising value; of equal ones the earlier first."""
+    return np.argsort(values, kind="stable").tolist()

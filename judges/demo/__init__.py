@@ -1,1 +1,1 @@
-"""Who votes in the demo arena: a simulated panel. Plain Python, no Django."""
+"""Who votes in the demo arena: a simulated panel, in plain Python, and program judges; and its loading."""

@@ -89,14 +89,30 @@ def simulate_votes(
     # Sorted, so that the order in which outputs were read from a database doesn't matter.
     qualities = measure_outputs(dict(sorted(outputs.items())), references)
     panel = _draw_voters(voters, rng)
-    votes = [
-        (voter, _vote(battle, voter, panel, qualities, rng))
+    ballots = [
+        (battle, voter)
         for battle in _sample_battles(qualities, battles, rng)
         for voter in _draw_turnout(voters, rng)
     ]
-    times = _draw_times([voter for voter, _ in votes], voters, rng)
-    dated = [vote._replace(seconds=time) for (_, vote), time in zip(votes, times, strict=True)]
-    return sorted(dated, key=lambda vote: (vote.seconds, vote))
+    voter_of = np.array([voter for _, voter in ballots])
+    rows = np.array(
+        [[qualities.index[text, system] for system in pair] for (text, pair), _ in ballots]
+    )
+    shown_first, outcomes = _decide(rows, voter_of, panel, qualities, rng)
+    seconds = _draw_times(voter_of.tolist(), voters, rng)
+    votes = [
+        Vote(
+            voter=f"simulated-{voter + 1:02}",
+            text=text,
+            system_a=pair[Side.A],
+            system_b=pair[Side.B],
+            shown_first=Side(shown_first[index]),
+            outcome=Decision(outcomes[index]),
+            seconds=seconds[index],
+        )
+        for index, ((text, pair), voter) in enumerate(ballots)
+    ]
+    return sorted(votes, key=lambda vote: (vote.seconds, vote))
 
 
 def _draw_voters(n: int, rng: np.random.Generator) -> _Voters:
@@ -135,38 +151,34 @@ def _draw_turnout(voters: int, rng: np.random.Generator) -> list[int]:
     return rng.choice(voters, rng.integers(low, high + 1), replace=False).tolist()
 
 
-def _vote(
-    battle: _Battle, voter: int, panel: _Voters, qualities: Qualities, rng: np.random.Generator
-) -> Vote:
-    rows = [qualities.index[battle.text, system] for system in battle.systems]
-    worth = (
-        qualities.measures[rows] @ panel.taste[voter]
-        - panel.strictness[voter] * qualities.excess[rows]
-    )
-    shown_first = Side(rng.integers(2))
-    log_strength = panel.steadiness[voter] * worth
-    log_strength[shown_first] += panel.pull[voter]
-    chances = davidson(log_strength[0] - log_strength[1], panel.tie_tendency[voter])
-    outcome = Decision(rng.choice(3, p=chances))
-    says_bad = rng.random() < SAYS_BAD
-    if outcome == Decision.TIE and (worth < BAD).all() and says_bad:
-        outcome = Decision.BOTH_BAD
-    return Vote(
-        voter=f"simulated-{voter + 1:02}",
-        text=battle.text,
-        system_a=battle.systems[Side.A],
-        system_b=battle.systems[Side.B],
-        shown_first=shown_first,
-        outcome=outcome,
-        seconds=0,
-    )
+def _decide(
+    rows: np.ndarray,
+    voter_of: np.ndarray,
+    panel: _Voters,
+    qualities: Qualities,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) side shown first and (n,) outcome, from the two outputs `rows` (n, 2) and the voter (n,)."""
+    votes = np.arange(len(rows))
+    worth = np.einsum("vsm,vm->vs", qualities.measures[rows], panel.taste[voter_of])
+    worth -= panel.strictness[voter_of, None] * qualities.excess[rows]
+    log_strengths = panel.steadiness[voter_of, None] * worth
+    shown_first = rng.integers(2, size=len(rows))
+    log_strengths[votes, shown_first] += panel.pull[voter_of]
+    chances = davidson(log_strengths[:, 0] - log_strengths[:, 1], panel.tie_tendency[voter_of])
+    # The columns of the chances are A, B and tie, as Decision numbers them.
+    outcomes = (rng.random(len(rows))[:, None] >= chances.cumsum(axis=1)[:, :2]).sum(axis=1)
+    says_bad = rng.random(len(rows)) < SAYS_BAD
+    both_bad = (outcomes == Decision.TIE) & (worth < BAD).all(axis=1) & says_bad
+    return shown_first, np.where(both_bad, int(Decision.BOTH_BAD), outcomes)
 
 
-def davidson(difference: float, tie_tendency: float) -> np.ndarray:
-    """(3,) chances of A, B and a tie (Davidson 1970), from the difference of log-strengths A − B and ν."""
-    log_weights = np.array([difference / 2, -difference / 2, np.log(tie_tendency)])
-    weights = np.exp(log_weights - log_weights.max())
-    return weights / weights.sum()
+def davidson(difference: np.ndarray, tie_tendency: np.ndarray) -> np.ndarray:
+    """(n, 3) chances of A, B and a tie (Davidson 1970), from log-strengths A − B (n,) and ν > 0 (n,)."""
+    halves = np.asarray(difference, dtype=float) / 2
+    log_weights = np.stack([halves, -halves, np.log(tie_tendency)], axis=-1)
+    weights = np.exp(log_weights - log_weights.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _draw_times(voter_of_vote: list[int], voters: int, rng: np.random.Generator) -> list[int]:
