@@ -176,8 +176,19 @@ def sweep() -> int:
 
 
 def refresh_all(*, arena: Arena) -> list[Publication]:
-    """Bring everything of an arena up to date in this process; commands and the demo use it."""
+    """Bring everything of an arena up to date in this process; commands and the demo use it.
+
+    Figures that another release of the engine computed are computed again.
+    """
+    from ratings.version import code_version
+
     publish_defaults(arena=arena)
+    Publication.objects.filter(
+        Q(snapshot__isnull=False) & ~Q(snapshot__code_version=code_version())
+        | Q(report__isnull=False) & ~Q(report__code_version=code_version()),
+        arena=arena,
+        stale_since=None,
+    ).update(stale_since=timezone.now())
     keys = work().filter(arena=arena).order_by(F("kind").asc(), "pk").values_list("pk", flat=True)
     for key in list(keys):
         refresh(key)
