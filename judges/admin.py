@@ -1,0 +1,109 @@
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
+from judges.models import (
+    GoldItem,
+    Judge,
+    JudgeRun,
+    Retraction,
+    Score,
+    Verdict,
+    VerdictTrace,
+    Voter,
+)
+from judges.voting import retract_verdict
+
+# More than this at once is a decision about a voter or a judge, not about verdicts.
+RETRACTED_AT_ONCE = 500
+
+
+@admin.register(Judge)
+class JudgeAdmin(FixedOnceMade, Kept, LargeTableAdmin):
+    list_display = ["name", "version", "kind", "arena", "family", "is_simulated"]
+    list_select_related = ["arena"]
+    list_filter = ["kind", "is_simulated"]
+    search_fields = ["slug", "name", "family", "arena__slug"]
+    autocomplete_fields = ["arena"]
+    readonly_fields = ["digest"]
+    # A judge that decides otherwise is a new version.
+    fixed = ("arena", "slug", "version", "kind", "configuration")
+
+
+@admin.register(Voter)
+class VoterAdmin(Shown, LargeTableAdmin):
+    list_display = ["handle", "judge", "created_at"]
+    list_select_related = ["judge"]
+    exact_search = ("handle",)
+
+
+@admin.register(JudgeRun)
+class JudgeRunAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "judge", "arena", "state", "done", "failed", "total", "cost"]
+    list_select_related = ["judge", "arena"]
+    list_filter = ["state"]
+    exact_search = ("judge__slug", "arena__slug")
+
+
+class TraceInline(Shown, admin.StackedInline):
+    model = VerdictTrace
+
+
+class RetractionInline(Shown, admin.StackedInline):
+    model = Retraction
+
+
+@admin.register(Verdict)
+class VerdictAdmin(Shown, LargeTableAdmin):
+    """Append-only. A verdict is taken back by the action, which adds a retraction."""
+
+    list_display = [
+        "id", "battle_id", "judge", "voter", "criterion", "outcome", "is_counted", "cast_at",
+    ]  # fmt: skip
+    list_select_related = ["judge", "voter", "retraction"]
+    list_filter = ["outcome"]
+    exact_search = ("battle_id", "voter__handle", "judge__slug")
+    inlines = [TraceInline, RetractionInline]
+    actions = ["retract"]
+
+    @admin.display(boolean=True, description="counted")
+    def is_counted(self, verdict: Verdict) -> bool:
+        return not hasattr(verdict, "retraction")
+
+    def has_retract_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("judges.add_retraction")
+
+    @admin.action(description="Take the selected verdicts back", permissions=["retract"])
+    def retract(self, request: HttpRequest, queryset: QuerySet[Verdict]) -> None:
+        chosen = list(queryset.order_by("pk")[: RETRACTED_AT_ONCE + 1])
+        if len(chosen) > RETRACTED_AT_ONCE:
+            self.message_user(
+                request,
+                f"Nothing was taken back: choose at most {RETRACTED_AT_ONCE} verdicts at once.",
+                messages.ERROR,
+            )
+            return
+        reason = f"By {request.user.get_username()}, in the admin"
+        with transaction.atomic():
+            for verdict in chosen:
+                retract_verdict(verdict=verdict, reason=reason)
+        self.message_user(
+            request, f"Taken back: {len(chosen)}. They stay on record and are not counted."
+        )
+
+
+@admin.register(Score)
+class ScoreAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "judge", "output_id", "criterion", "value", "created_at"]
+    list_select_related = ["judge"]
+    exact_search = ("output_id", "judge__slug")
+
+
+@admin.register(GoldItem)
+class GoldItemAdmin(LargeTableAdmin):
+    list_display = ["source_id", "arena", "expected"]
+    list_select_related = ["arena"]
+    search_fields = ["source_id", "arena__slug"]
+    autocomplete_fields = ["arena"]

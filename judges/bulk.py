@@ -1,0 +1,230 @@
+"""Many rows at once into either database, past the ORM: staged in a temporary table, then one statement.
+
+PostgreSQL gets them by COPY, SQLite by executemany. Both then run the same INSERT … SELECT … ON CONFLICT DO
+NOTHING, so that what is there already costs a look at an index and no error.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+IN_LIST = 900  # parameters of one IN (…): SQLite takes 999 in its older builds
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Settings for the length of one import, inside its transaction."""
+    with connection.cursor() as cursor:
+        if is_postgresql():
+            # Checked statement by statement: a million rows would queue millions of checks for the commit.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            # Plans made while tables are small, or without statistics, would read them whole. That goes
+            # for the queries behind foreign keys too, whose plans the connection keeps.
+            for way in ("seqscan", "hashjoin", "mergejoin"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+            cursor.execute("DISCARD PLANS")
+            # Compiling a plan takes longer than running it over a few thousand rows.
+            cursor.execute("SET LOCAL jit = off")
+            yield
+            return
+        # Pages read through the map count as memory of this process; a small cache does as well.
+        mapped = cursor.execute("PRAGMA mmap_size").fetchone()
+        cursor.execute("PRAGMA mmap_size = 0")
+        try:
+            yield
+        finally:
+            for (name,) in cursor.execute(
+                "SELECT name FROM sqlite_temp_master WHERE name LIKE 'import_%%'", []
+            ).fetchall():
+                cursor.execute(f"DROP TABLE {name}")
+            cursor.execute(f"PRAGMA mmap_size = {mapped[0] if mapped else 0}")
+
+
+class Statistics:
+    """Keeps PostgreSQL's statistics of growing tables current, which it can't do itself in a transaction.
+
+    Without them the check of a foreign key (id, arena) reads every row of the arena.
+    """
+
+    def __init__(self, tables: Sequence[str], *, first: int) -> None:
+        self.tables, self.due = tables, first
+
+    def keep_current(self, rows: int) -> None:
+        """``rows``: how many were added so far."""
+        if rows < self.due or not is_postgresql():
+            return
+        self.due = rows * 8
+        with connection.cursor() as cursor:
+            for table in self.tables:
+                cursor.execute(f"ANALYZE {table}")
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def timestamp() -> str:
+    """The placeholder of a time that moment() gives."""
+    return "CAST(%s AS timestamptz)" if is_postgresql() else "%s"
+
+
+def moment(value: datetime) -> str:
+    """A time as both databases read it, in UTC."""
+    return moments()(value)
+
+
+def moments() -> Callable[[datetime], str]:
+    """moment() for many: which database it is for is asked once."""
+    if is_postgresql():
+        return datetime.isoformat
+    # What Django's own adapter writes.
+    return lambda value: str(value.astimezone(UTC))[:-6]
+
+
+class Stage:
+    """A temporary table. ``columns`` are its names and types (PostgreSQL's; SQLite doesn't mind)."""
+
+    def __init__(self, name: str, columns: Mapping[str, str]) -> None:
+        self.name = f"import_{name}"
+        self.columns = tuple(columns)
+        declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE IF EXISTS {self.name}")
+            ending = " ON COMMIT DROP" if is_postgresql() else ""
+            cursor.execute(f"CREATE TEMPORARY TABLE {self.name} ({declared}){ending}")
+
+    def fill(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Replace what is staged."""
+        names = ", ".join(self.columns)
+        with connection.cursor() as cursor:
+            if is_postgresql():
+                cursor.execute(f"TRUNCATE {self.name}")
+                with cursor.copy(f"COPY {self.name} ({names}) FROM STDIN") as copy:
+                    copy.write(_copy_text(rows))
+                return
+            cursor.execute(f"DELETE FROM {self.name}")  # noqa: S608
+            marks = ", ".join(["%s"] * len(self.columns))
+            cursor.executemany(f"INSERT INTO {self.name} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
+    def insert(
+        self, table: str, constants: Mapping[str, Any], rows: Sequence[Sequence[Any]]
+    ) -> int:
+        """Put rows into a table of the same columns, beside columns that are the same in all of them.
+
+        How many were inserted: what conflicts with a row that is there is left out.
+        """
+        names = ", ".join([*constants, *self.columns])
+        if is_postgresql():
+            self.fill(rows)
+            ours = ", ".join(["%s"] * len(constants) + list(self.columns))
+            return run(
+                f"INSERT INTO {table} ({names}) SELECT {ours} FROM {self.name} ON CONFLICT DO NOTHING",  # noqa: S608
+                list(constants.values()),
+            )
+        # SQLite needs no detour. What is the same in all rows is written out: it costs nothing then.
+        marks = ", ".join([*map(_literal, constants.values()), *["%s"] * len(self.columns)])
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608
+                rows,
+            )
+            return cursor.rowcount
+
+
+def _literal(value: int | str) -> str:
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def next_ids(table: str, count: int) -> range | list[int]:
+    """Ids that nobody else will use, for rows to be inserted in this transaction."""
+    if is_postgresql():
+        rows = fetch(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [table, count],
+        )
+        return [number for (number,) in rows]
+    # The transaction holds the only write lock; the sequence knows of deleted rows too.
+    last = fetch("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = %s", [table])[0][0]
+    return range(last + 1, last + 1 + count)
+
+
+def run(sql: str, parameters: Sequence[Any] = ()) -> int:
+    """Execute; how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.rowcount
+
+
+def fetch(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def in_batches(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists that fit into IN (…)."""
+    values = list(values)
+    for start in range(0, len(values), IN_LIST):
+        yield values[start : start + IN_LIST]
+
+
+def last_id(table: str) -> int:
+    return fetch(f"SELECT COALESCE(MAX(id), 0) FROM {table}")[0][0]  # noqa: S608 (our own tables)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _copy_text(rows: Sequence[Sequence[Any]]) -> str:
+    """COPY's text format: cheaper to write in one go than row by row through adapters."""
+    lines = []
+    for row in rows:
+        lines.append(
+            "\t".join(
+                [
+                    "\\N"
+                    if value is None
+                    else value.translate(_ESCAPES)
+                    if value.__class__ is str
+                    else str(value)
+                    for value in row
+                ]
+            )
+        )
+    lines.append("")
+    return "\n".join(lines)
+
+
+class Forgetful(dict):
+    """A dictionary that forgets its older half when it is full."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def remember(self, items: Mapping[Any, Any]) -> None:
+        self.update(items)
+        if len(self) > self.size:
+            for key in [key for key, _ in zip(self, range(len(self) // 2), strict=False)]:
+                del self[key]
+
+
+class IdSet:
+    """Which ids up to ``last`` were met: one bit each."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.bits = bytearray(last // 8 + 1)
+        self.count = 0
+
+    def add(self, number: int) -> None:
+        """Ids above ``last`` are of rows that this import added: not of those that were there."""
+        if number > self.last:
+            return
+        byte, bit = number >> 3, 1 << (number & 7)
+        if not self.bits[byte] & bit:
+            self.bits[byte] |= bit
+            self.count += 1

@@ -1,0 +1,139 @@
+"""Verdicts of one import, with the words behind them: added once, compared where they are there already."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from arena.models import Arena
+from judges.bulk import Stage, fetch, is_postgresql, moment, run
+from judges.formats.errors import DatasetError
+from judges.formats.records import TraceRecord
+from judges.models import Outcome, Verdict, VerdictTrace
+
+VERDICT = Verdict._meta.db_table
+TRACE = VerdictTrace._meta.db_table
+COLUMNS = {
+    "battle_id": "bigint",
+    "pair_id": "bigint",
+    "prompt_id": "bigint",
+    "judge_id": "bigint",
+    "voter_id": "bigint",
+    "criterion": "text",
+    "outcome": "smallint",
+    "shown_first": "smallint",
+    "confidence": "double precision",
+    "repetition": "bigint",
+    "cast_at": "timestamptz",
+}
+
+
+class VerdictRow(NamedTuple):
+    """The columns of a verdict, in the order of COLUMNS."""
+
+    battle: int
+    pair: int
+    prompt: int
+    judge: int
+    voter: int | None
+    criterion: str
+    outcome: int
+    shown_first: int | None
+    confidence: float | None
+    repetition: int
+    cast_at: str
+
+
+class Verdicts:
+    """No two rows of one import may be the same verdict: the importer sees to that before."""
+
+    def __init__(self, arena: Arena, now: datetime) -> None:
+        self.arena = arena
+        self.now = moment(now)
+        self.added = self.already_there = 0
+        self.judges: set[int] = set()  # who got new verdicts
+        self.rows = Stage("verdict", COLUMNS)
+        self.stage = Stage("numbered_verdict", {"n": "integer", **COLUMNS})
+        self.traces = Stage(
+            "trace",
+            {"n": "integer", "rationale": "text", "completion": "text", "parse": "text",
+             "cost": "numeric", "latency_ms": "integer"},
+        )  # fmt: skip
+
+    def store(
+        self,
+        rows: list[VerdictRow],
+        traces: list[tuple[int, TraceRecord]],
+        problem: Callable[[int, DatasetError], None],
+    ) -> None:
+        """Add what isn't there. ``problem(position, error)`` where the arena says otherwise.
+
+        ``traces`` are (position in rows, trace).
+        """
+        inserted = self.rows.insert(VERDICT, {"arena_id": self.arena.pk}, rows)
+        if inserted < len(rows) or traces:
+            self.stage.fill([(n, *row) for n, row in enumerate(rows)])
+        self.added += inserted
+        if inserted:
+            self.judges.update(row.judge for row in rows)
+        if inserted < len(rows):
+            contradictions = self._contradictions()
+            self.already_there += len(rows) - inserted - len(contradictions)
+            for n, outcome in contradictions:
+                problem(n, _contradiction(Outcome(outcome)))
+        if traces:
+            self._store_traces(traces)
+
+    def _contradictions(self) -> list[tuple[int, int]]:
+        return [
+            row
+            for join in _same_verdict()
+            for row in fetch(
+                f"SELECT s.n, v.outcome FROM {self.stage.name} s JOIN {VERDICT} v ON {join}"  # noqa: S608
+                " AND v.outcome <> s.outcome"
+            )
+        ]
+
+    def _store_traces(self, traces: list[tuple[int, TraceRecord]]) -> None:
+        self.traces.fill([_trace_row(n, trace) for n, trace in traces])
+        parse = "CAST(t.parse AS jsonb)" if is_postgresql() else "t.parse"
+        for join in _same_verdict():
+            run(
+                f"INSERT INTO {TRACE} (verdict_id, rationale, completion, parse, cost, latency_ms)"  # noqa: S608
+                f" SELECT v.id, t.rationale, t.completion, {parse}, t.cost, t.latency_ms"
+                f" FROM {self.traces.name} t JOIN {self.stage.name} s ON s.n = t.n"
+                f" JOIN {VERDICT} v ON {join} AND v.outcome = s.outcome"
+                " WHERE true ON CONFLICT DO NOTHING"
+            )
+
+
+def _same_verdict() -> tuple[str, str]:
+    """Joins by either of the two unique indexes: with a voter, and without."""
+    of_battle = (
+        "v.battle_id = s.battle_id AND v.criterion = s.criterion AND v.repetition = s.repetition"
+    )
+    return (
+        f"v.voter_id = s.voter_id AND {of_battle} AND v.voter_id IS NOT NULL",
+        f"v.judge_id = s.judge_id AND {of_battle} AND v.voter_id IS NULL AND s.voter_id IS NULL",
+    )
+
+
+def _trace_row(n: int, trace: TraceRecord) -> tuple[Any, ...]:
+    cost = None if trace.cost is None else round(trace.cost, 6)
+    return (
+        n,
+        trace.rationale,
+        trace.completion,
+        json.dumps(dict(trace.parse)),
+        cost,
+        trace.latency_ms,
+    )
+
+
+def _contradiction(outcome: Outcome) -> DatasetError:
+    return DatasetError(
+        f"this verdict is in the arena already and says otherwise ({outcome.label!r}, where A is the "
+        "system that came first into the arena). Verdicts are never changed: retract that one, or give "
+        "this one its own repetition.",
+        column="winner",
+    )
