@@ -1,4 +1,15 @@
-from django.contrib import admin
-from django.urls import path
+"""Every address. This package is the only one that knows all three rooms."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.urls import include, path
+
+from config.health import healthz
+
+urlpatterns = [
+    path("", include("arena.urls")),
+    path("", include("judges.urls")),
+    path("", include("ratings.urls")),
+    path("api/v1/", include("config.api_urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", healthz, name="healthz"),
+]

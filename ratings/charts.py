@@ -5,6 +5,7 @@ the reader's theme. Names of systems come from strangers and plotly.js reads tag
 """
 
 from collections.abc import Mapping, Sequence
+from math import exp, lgamma, log, log1p
 from typing import Any
 
 from django.utils.html import escape
@@ -47,17 +48,29 @@ def rating_scatter(systems: Sequence[Mapping[str, Any]], *, judge: str) -> Figur
         trace[f"error_{axis}"] = _error_bars(
             both, value=f"{who}_rating", lower=f"{who}_lower", upper=f"{who}_upper"
         )
-    values = trace["x"] + trace["y"]
-    margin = 0.05 * (max(values) - min(values)) or 50
-    ends = [min(values) - margin, max(values) + margin]
-    same = _line(ends, ends, dash="dash", color=MUTED)
+    ranges = {axis: _around(both, who) for axis, who in axes.items()}
+    # The part of the diagonal that both axes show, if there is one.
+    ends = [max(low for low, _ in ranges.values()), min(high for _, high in ranges.values())]
+    same = [_line(ends, ends, dash="dash", color=MUTED)] if ends[0] < ends[1] else []
     return {
-        "data": [same, trace],
+        "data": [*same, trace],
         "layout": _layout(
-            x={"title": "Rating by people (Elo points)", "range": ends},
-            y={"title": f"Rating by {_text(judge)} (Elo points)"},
+            x={"title": "Rating by people (Elo points)", "range": ranges["x"]},
+            y={"title": f"Rating by {_text(judge)} (Elo points)", "range": ranges["y"]},
         ),
     }
+
+
+def _around(systems: Sequence[Mapping[str, Any]], who: str) -> list[float]:
+    """The range of an axis that shows all ratings of one side with their intervals."""
+    values = [
+        system[f"{who}_{part}"]
+        for system in systems
+        for part in ("rating", "lower", "upper")
+        if system.get(f"{who}_{part}") is not None
+    ]
+    margin = 0.04 * (max(values) - min(values)) or 50
+    return [round(min(values) - margin, 1), round(max(values) + margin, 1)]
 
 
 def decisiveness(
@@ -72,7 +85,7 @@ def decisiveness(
         return None
     shown = sorted(pairs, key=lambda pair: -pair[2])[:MOST_PAIRS]
     # Both directions of a pair: the curve is symmetric, and so is what is shown.
-    x, y = ([pair[i] for pair in shown] + [1 - pair[i] for pair in shown] for i in (0, 1))
+    x, y = ([pair[i] for pair in shown] + [round(1 - pair[i], 4) for pair in shown] for i in (0, 1))
     n = [pair[2] for pair in shown] * 2
     most = max(n)
     cloud: Figure = {
@@ -84,7 +97,7 @@ def decisiveness(
             "color": MUTED,
             "opacity": 0.35,
             # Area, not width, says how many verdicts there are.
-            "size": [4 + 8 * (count / most) ** 0.5 for count in n],
+            "size": [round(4 + 8 * (count / most) ** 0.5, 1) for count in n],
         },
         "customdata": n,
         "hovertemplate": "people %{x:.0%}<br>judge %{y:.0%}<br>%{customdata} verdicts<extra></extra>",
@@ -135,7 +148,7 @@ def biases(systems: Sequence[Mapping[str, Any]]) -> Figure | None:
         "data": [_line([0, 0], [-1, len(shown)], dash="dash", color=MUTED), trace],
         "layout": _layout(
             x={
-                "title": "Bias B′ (win rate above what people and α explain)",
+                "title": "Bias B′ (points of win rate)",
                 "tickformat": "+.0%",
             },
             y={
@@ -145,9 +158,19 @@ def biases(systems: Sequence[Mapping[str, Any]]) -> Figure | None:
                 "automargin": True,
                 "title": "",
             },
-            height=90 + ROW_HEIGHT * len(shown),
+            height=bias_height(len(known)),
+            # A phone has no room for both long names and dots.
+            narrow={
+                "yaxis.ticktext": [_text(_short(s["name"], most=16)) for s in shown],
+                "xaxis.title.text": "Bias B′",
+            },
         ),
     }
+
+
+def bias_height(systems: int) -> int:
+    """Pixels of the chart of so many biases."""
+    return 90 + ROW_HEIGHT * min(systems, MOST_BIASES)
 
 
 def ends_of(ordered: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -159,11 +182,41 @@ def ends_of(ordered: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def beta_curve(alpha: float, *, steps: int = CURVE_STEPS) -> list[float]:
-    """BetaCDF(x; α, α) at x = 0, 1/steps … 1."""
-    # The web process starts without scipy; only this curve needs it.
-    from scipy.special import betainc
+    """BetaCDF(x; α, α) at x = 0, 1/steps … 1; α > 0."""
+    half = [_beta_cdf(step / steps, alpha) for step in range(steps // 2 + 1)]
+    # The curve is symmetric about its middle, and the fraction converges fast below it only.
+    mirrored = [1 - half[steps - step] for step in range(steps // 2 + 1, steps + 1)]
+    return [round(value, 5) for value in half + mirrored]
 
-    return [float(betainc(alpha, alpha, step / steps)) for step in range(steps + 1)]
+
+def _beta_cdf(x: float, alpha: float) -> float:
+    """The regularised incomplete beta function I_x(α, α) for 0 ≤ x ≤ 1/2.
+
+    By its continued fraction (DLMF 8.17.22), evaluated from the front by Lentz's method. Importing scipy
+    for a curve of 100 points would cost the web process a second and 50 MB.
+    """
+    if x == 0:
+        return 0.0
+    front = exp(alpha * (log(x) + log1p(-x)) - log(alpha) - 2 * lgamma(alpha) + lgamma(2 * alpha))
+    fraction, upper, lower = 1.0, 1.0, 0.0
+    for term in range(1000):
+        m = term // 2
+        if term == 0:
+            d = 1.0
+        elif term % 2 == 0:
+            d = m * (alpha - m) * x / ((alpha + 2 * m - 1) * (alpha + 2 * m))
+        else:
+            d = -(alpha + m) * (2 * alpha + m) * x / ((alpha + 2 * m) * (alpha + 2 * m + 1))
+        lower = 1 / _away_from_0(1 + d * lower)
+        upper = _away_from_0(1 + d / upper)
+        fraction *= upper * lower
+        if abs(upper * lower - 1) < 1e-12:
+            break
+    return front * (fraction - 1)
+
+
+def _away_from_0(value: float) -> float:
+    return value if abs(value) > 1e-300 else 1e-300
 
 
 def _curve(alpha: Mapping[str, Any]) -> list[Figure]:
@@ -213,12 +266,21 @@ def _line(
     }
 
 
-def _layout(*, x: Figure, y: Figure, legend: bool = False, height: int = 420) -> Figure:
+def _layout(
+    *,
+    x: Figure,
+    y: Figure,
+    legend: bool = False,
+    height: int = 420,
+    narrow: Figure | None = None,
+) -> Figure:
+    """plotly.js ignores meta; charts.js puts its ``narrow`` entries over the layout on a small screen."""
     axis = {"gridcolor": RULE, "linecolor": RULE, "zeroline": False, "automargin": True}
     return {
         "xaxis": axis | x | {"title": {"text": x["title"]}},
         "yaxis": axis | y | {"title": {"text": y["title"]}},
         "height": height,
+        "meta": {"narrow": narrow or {}},
         "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -110,7 +110,7 @@ def gaps(alpha: Estimate | None) -> Clause:
         "exaggerates": "It exaggerates gaps",
         "compresses": "It compresses gaps",
         "like people": "Its gaps between systems are about those of people",
-        "unclear": "Whether it exaggerates or compresses gaps can't be told yet",
+        "unclear": "Whether it exaggerates or compresses gaps can’t be told yet",
         "too few data": "Too few data to say whether it exaggerates gaps",
     }[word]
     return Clause(sentence + of, anchor)
@@ -165,7 +165,7 @@ def own_family(family: str, bias: Estimate | None) -> Clause | None:
     if not bias.has_interval or bias.lower <= 0 <= bias.upper:
         bounds = interval(bias.lower, bias.upper) or "no interval"
         return Clause(
-            f"Whether it favours systems of its own family ({family}) can't be told "
+            f"Whether it favours systems of its own family ({family}) can’t be told "
             f"(bias {decimal(bias.value)}, {bounds})",
             anchor,
         )
@@ -179,7 +179,7 @@ def single_battles(accuracy: Estimate | None, kappa: Estimate | None) -> Clause:
     if accuracy is None:
         return Clause("Too few shared battles to compare single verdicts", anchor)
     share = f"On single battles it decides as most people do {accuracy.value:.0%} of the time"
-    share = share.replace("%", " %")
+    share = share.replace("%", "\u202f%")
     if kappa is None:
         return Clause(share, anchor)
     return Clause(
@@ -215,7 +215,7 @@ def judges_sentence(*, judges: int, with_report: int) -> str:
     else:
         told = f", for {with_report:,} of which there is a report"
     return (
-        f"{who} compared with people{told}: the closer a judge's τ comes to the noise ceiling, the more "
+        f"{who} compared with people{told}: the closer a judge’s τ comes to the noise ceiling, the more "
         "its ranking of systems is the one that people give."
     )
 

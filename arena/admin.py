@@ -1,0 +1,67 @@
+from django.contrib import admin
+from django.db import models
+
+from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
+from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
+
+
+@admin.register(Arena)
+class ArenaAdmin(FixedOnceMade, Kept, LargeTableAdmin):
+    """To take an arena off the site, make it not public."""
+
+    list_display = ["name", "slug", "is_public", "licence", "created_at"]
+    list_filter = ["is_public"]
+    search_fields = ["slug", "name"]
+    fixed = ("slug",)
+
+
+@admin.register(Category)
+class CategoryAdmin(LargeTableAdmin):
+    list_display = ["name", "slug", "arena"]
+    list_select_related = ["arena"]
+    search_fields = ["slug", "name", "arena__slug"]
+    autocomplete_fields = ["arena"]
+
+
+@admin.register(Prompt)
+class PromptAdmin(FixedOnceMade, Kept, LargeTableAdmin):
+    list_display = ["__str__", "arena", "source_id", "language", "created_at"]
+    list_select_related = ["arena"]
+    exact_search = ("source_id", "digest", "arena__slug")
+    autocomplete_fields = ["arena", "categories"]
+    readonly_fields = ["digest"]
+    # Outputs and verdicts answer these words.
+    fixed = ("arena", "messages", "source_id")
+
+
+@admin.register(System)
+class SystemAdmin(FixedOnceMade, Kept, LargeTableAdmin):
+    list_display = ["name", "version", "arena", "organisation", "family", "licence"]
+    list_select_related = ["arena"]
+    search_fields = ["slug", "name", "organisation", "family", "arena__slug"]
+    autocomplete_fields = ["arena"]
+    raw_id_fields = ["owner"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    fixed = ("arena", "slug")
+
+
+@admin.register(Output)
+class OutputAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "system", "prompt_id", "arena", "tokens", "latency_ms", "created_at"]
+    list_select_related = ["system", "arena"]
+    exact_search = ("system__slug", "prompt__source_id")
+
+
+@admin.register(Pair)
+class PairAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "system_a", "system_b", "arena", "priority"]
+    list_select_related = ["system_a", "system_b", "arena"]
+    exact_search = ("system_a__slug", "system_b__slug")
+
+
+@admin.register(Battle)
+class BattleAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "system_a", "system_b", "prompt_id", "arena", "created_at"]
+    list_select_related = ["system_a", "system_b", "arena"]
+    # By the pair, which has an index: the battle's own two columns have none.
+    exact_search = ("pair__system_a__slug", "pair__system_b__slug", "prompt__source_id")

@@ -1,0 +1,36 @@
+"""``{% load estimates %}``: figures and their intervals on a page."""
+
+from typing import Any
+
+from django import template
+
+from ratings import wording
+
+register = template.Library()
+
+
+@register.filter
+def decimal(value: float | str | None, digits: int = 2) -> str:
+    """``{{ report.tau|decimal }}`` reads ".54"; a dash for what isn't there, which Django gives as ""."""
+    return wording.decimal(None if isinstance(value, str) else value, digits)
+
+
+@register.filter
+def interval(figure: Any, digits: int = 2) -> str:
+    """``{{ figures.tau|interval }}`` reads ".41 to .63": of a dict or an object with lower and upper."""
+    if not figure:
+        return ""
+    lower, upper = (
+        figure.get(bound) if isinstance(figure, dict) else getattr(figure, bound)
+        for bound in ("lower", "upper")
+    )
+    return wording.interval(lower, upper, digits)
+
+
+@register.filter
+def signed_points(share: float | str | None) -> str:
+    """A share as percentage points with its sign: .091 reads "+9.1"."""
+    if share is None or isinstance(share, str):
+        return "–"
+    rounded = round(share * 100, 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")

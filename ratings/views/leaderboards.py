@@ -1,0 +1,124 @@
+"""The leaderboard of a slice, and its top five for other pages."""
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+
+from arena.access import visible_arena
+from arena.models import Arena
+from ratings import downloads, leaderboards
+from ratings.leaderboards import State, state_of
+from ratings.models import Snapshot
+from ratings.slice_choices import Chosen, chosen_slice
+from ratings.slices import SliceError
+from ratings.tables import COLUMNS, rating_rows, snapshot_as_json
+
+
+def chosen_or_404(request: HttpRequest, arena: Arena) -> Chosen:
+    try:
+        return chosen_slice(request.GET, arena=arena)
+    except SliceError as error:
+        raise Http404(str(error)) from error
+
+
+@require_safe
+def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
+    place = visible_arena(request.user, arena)
+    chosen = chosen_or_404(request, place)
+    state = state_of(arena=place, slice=chosen.slice)
+    wanted = request.GET.get("format", "")
+    if wanted:
+        return _download(wanted, place, chosen, state)
+    context = {"arena": place, "chosen": chosen, "state": state, "snapshot": state.snapshot}
+    if request.GET.get("part") == "freshness":
+        context["seen"] = request.GET.get("seen", "")
+        return render(request, "ratings/_freshness.html", context)
+    if state.snapshot:
+        context |= table_context(request, state.snapshot)
+    return render(request, "ratings/leaderboard.html", context)
+
+
+@require_safe
+def top(request: HttpRequest, arena: str) -> HttpResponse:
+    """A part of the arena's page; opened by itself it is a small page of its own."""
+    place = visible_arena(request.user, arena)
+    chosen = chosen_or_404(request, place)
+    state = state_of(arena=place, slice=chosen.slice)
+    context = {"arena": place, "chosen": chosen, "state": state, "snapshot": state.snapshot}
+    if state.snapshot:
+        extent = leaderboards.extent(state.snapshot)
+        best = leaderboards.ranked(state.snapshot)[: leaderboards.TOP]
+        context |= {
+            "scale": extent.scale,
+            "rows": list(leaderboards.rows(best, extent.scale, by_rank=True)),
+            "is_short": True,
+        }
+    template = "ratings/_top.html" if request.htmx else "ratings/top.html"
+    response = render(request, template, context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def table_context(request: HttpRequest, snapshot: Snapshot) -> dict:
+    """What the table of a snapshot shows: filtered and cut into pages by the database."""
+    sort = leaderboards.sort_key(request.GET.get("sort", ""))
+    words = request.GET.get("q", "").strip()[:100]
+    found = leaderboards.ranked(snapshot, sort=sort, words=words)
+    page = Paginator(found, leaderboards.ROWS_A_PAGE).get_page(request.GET.get("page"))
+    extent = leaderboards.extent(snapshot)
+    by_rank = sort == leaderboards.DEFAULT_SORT
+    unranked = (
+        leaderboards.unranked(snapshot)[: leaderboards.UNRANKED_SHOWN] if extent.left_out else []
+    )
+    return {
+        "sort": sort,
+        "q": words,
+        "page": page,
+        "scale": extent.scale,
+        "extent": extent,
+        "rows": list(leaderboards.rows(page.object_list, extent.scale, by_rank=by_rank)),
+        "by_rank": by_rank,
+        "unranked": unranked,
+    }
+
+
+def _download(wanted: str, place: Arena, chosen: Chosen, state: State) -> HttpResponse:
+    if wanted not in downloads.FORMATS:
+        raise Http404(f"format is one of {', '.join(downloads.FORMATS)}.")
+    if state.snapshot is None:
+        response = HttpResponse(
+            "This leaderboard is being computed. Ask again in a moment.\n",
+            content_type="text/plain; charset=utf-8",
+            status=503,
+        )
+        response.headers["Retry-After"] = "5"
+        return response
+    parts = (
+        place.slug,
+        "leaderboard",
+        chosen.slice.judge,
+        chosen.slice.category,
+        chosen.slice.method,
+    )
+    return snapshot_download(wanted, "-".join(part for part in parts if part), state.snapshot)
+
+
+def snapshot_download(wanted: str, name: str, snapshot: Snapshot) -> HttpResponse:
+    """The whole snapshot. In the CSV every row says which snapshot it is from: tables get concatenated."""
+    if wanted == "json":
+        return downloads.as_json(name, snapshot_as_json(snapshot))
+    origin = {
+        "snapshot": snapshot.pk,
+        "computed_at": snapshot.created_at.isoformat(timespec="seconds"),
+        "judge": snapshot.slice.get("judge", ""),
+        "category": snapshot.slice.get("category", ""),
+        "criterion": snapshot.slice.get("criterion", ""),
+        "method": snapshot.slice.get("method", ""),
+        "interval": snapshot.interval,
+        "rounds": snapshot.rounds,
+        "data_digest": snapshot.data_digest,
+    }
+    rows = ([*row.values(), *origin.values()] for row in rating_rows(snapshot))
+    return downloads.as_csv(name, [*COLUMNS, *origin], rows)

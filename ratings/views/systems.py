@@ -1,0 +1,62 @@
+"""A system: what it is, how every judge rates it, and how it did against each opponent."""
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from arena.access import visible_arena
+from arena.models import System
+from judges.records import Selection, battles_page, summaries
+from ratings import records, standings
+from ratings.leaderboards import state_of
+from ratings.views.leaderboards import chosen_or_404
+
+OPPONENTS_A_PAGE = 50
+OPPONENTS_IN_A_ROW = 20
+SAMPLE_BATTLES = 5
+
+
+@require_safe
+def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
+    place = visible_arena(request.user, arena)
+    who = get_object_or_404(System, arena=place, slug=slug)
+    chosen = chosen_or_404(request, place)
+    state = state_of(arena=place, slice=chosen.slice)
+    met = records.opponents(state.snapshot, system_id=who.pk) if state.snapshot else []
+    battles = battles_page(Selection(arena=place, systems=(who,)), size=SAMPLE_BATTLES).battles
+    words = summaries(battles)
+    context = {
+        "arena": place,
+        "system": who,
+        "chosen": chosen,
+        "state": state,
+        "snapshot": state.snapshot,
+        "standing": standings.of_system(who, judges=chosen.judges, categories=chosen.categories),
+        "page": Paginator(met, OPPONENTS_A_PAGE).get_page(request.GET.get("page")),
+        "battles": [(battle, words[battle.pk]) for battle in battles],
+    }
+    return render(request, "ratings/system.html", context)
+
+
+@require_safe
+def opponents(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
+    """A row that opens below a leaderboard's; without scripts, the system's page."""
+    place = visible_arena(request.user, arena)
+    who = get_object_or_404(System, arena=place, slug=slug)
+    chosen = chosen_or_404(request, place)
+    if not request.htmx:
+        address = reverse("ratings:system", args=[place.slug, who.slug])
+        query = f"?{chosen.query}" if chosen.query else ""
+        return redirect(f"{address}{query}#opponents")
+    snapshot = state_of(arena=place, slice=chosen.slice).snapshot
+    met = records.opponents(snapshot, system_id=who.pk) if snapshot else []
+    context = {
+        "arena": place,
+        "system": who,
+        "chosen": chosen,
+        "met": met[:OPPONENTS_IN_A_ROW],
+        "n_met": len(met),
+    }
+    return render(request, "ratings/_opponents_row.html", context)

@@ -1,0 +1,153 @@
+"""The description of the API is valid, whole, and true of what the API answers."""
+
+from collections import Counter
+from io import StringIO
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from config.api_docs import chapters, objects, openapi
+from judges.models import VerdictTrace
+from ratings.models import JudgeReport, Publication, Snapshot
+from tests.api_client import make_published_arena
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+    negative_data_rejection,
+]
+EXAMPLES = 12
+OPERATIONS = sorted(
+    (path, operation["operationId"])
+    for path, methods in openapi()["paths"].items()
+    for operation in methods.values()
+)
+
+
+def test_the_schema_is_made_without_a_warning_and_is_valid():
+    call_command("spectacular", "--fail-on-warn", "--validate", stdout=StringIO())
+
+
+def test_the_schema_is_served_and_says_the_same_to_everybody(db):
+    response = Client().get("/api/v1/schema/")
+    assert response.json() == openapi()
+    again = Client().get("/api/v1/schema/", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_every_endpoint_only_reads_and_is_described():
+    for path, methods in openapi()["paths"].items():
+        assert list(methods) == ["get"], path
+        operation = methods["get"]
+        assert operation["summary"]
+        assert operation["description"]
+        for parameter in operation["parameters"]:
+            assert parameter["description"], f"{path}: {parameter['name']}"
+
+
+def test_every_noun_is_there_as_a_list_and_one_by_one():
+    nouns = {
+        "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
+        "snapshots", "judge-reports",
+    }  # fmt: skip
+    found = {name for _, name in OPERATIONS}
+    for noun in nouns:
+        assert {f"{noun.replace('-', '_')}_{action}" for action in ("list", "retrieve")} <= found
+    assert len(found) == 2 * len(nouns)
+
+
+def test_the_page_shows_every_address_parameter_and_field(db):
+    page = Client().get("/api/v1/docs/").content.decode()
+    for chapter in chapters(openapi()):
+        for endpoint in chapter.endpoints:
+            assert f"GET {endpoint.path}" in page
+            assert f'href="#{endpoint.answer}"' in page
+    for name, fields in objects(openapi()["components"]["schemas"]).items():
+        assert f'id="{name}"' in page
+        assert all(f"<code>{field.name}</code>" in page for field in fields)
+
+
+def test_the_page_needs_no_exception_from_the_content_security_policy(db):
+    response = Client().get("/api/v1/docs/")
+    assert (
+        response.headers["Content-Security-Policy"]
+        == (Client().get("/api/v1/arenas/").headers["Content-Security-Policy"])
+    )
+    assert "script-src" not in response.headers["Content-Security-Policy"]
+    page = response.content.decode()
+    assert "<script>" not in page
+    assert 'src="http' not in page
+
+
+@pytest.fixture
+def real(db, settings) -> dict[str, dict[str, str | int]]:
+    """For each noun what stands in the path of a row that is there."""
+    settings.BOOTSTRAP_ROUNDS = 200
+    arena = make_published_arena()
+    rows = {
+        "arenas": {},
+        "systems": {"slug": "ada"},
+        "judges": {"slug": "judge-llm"},
+        "verdicts": {"id": VerdictTrace.objects.get().pk},
+        "leaderboards": {"id": Publication.objects.filter(kind="leaderboard").first().pk},
+        "snapshots": {"id": Snapshot.objects.first().pk},
+        "judge-reports": {"id": JudgeReport.objects.get().pk},
+    }
+    for noun in ("prompts", "outputs", "battles"):
+        rows[noun] = {"id": getattr(arena, noun).first().pk}
+    return {noun: {"arena": arena.slug, **path} for noun, path in rows.items()}
+
+
+def test_the_answers_are_as_described(real, subtests):
+    """Draws requests, right and wrong ones, to rows that are there and to any others."""
+    document = schemathesis.openapi.from_wsgi("/api/v1/schema/", get_wsgi_application())
+    for path, _ in OPERATIONS:
+        with subtests.test(path=path):
+            check(document[path]["get"], real)
+
+
+def check(operation: schemathesis.schemas.APIOperation, real: dict[str, dict]) -> None:
+    path = operation.path
+    there = {k: value for k, value in real[operation.tags[0]].items() if f"{{{k}}}" in path}
+    requests = st.one_of(
+        operation.as_strategy(),
+        operation.as_strategy(path_parameters=there),
+        operation.as_strategy(GenerationMode.NEGATIVE),
+    )
+    statuses: Counter[int] = Counter()
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=requests)
+    def ask(case):
+        statuses[case.call_and_validate(checks=CHECKS).status_code] += 1
+
+    ask()
+    bare = operation.Case(path_parameters=there).call_and_validate(checks=CHECKS)
+    assert bare.status_code == 200
+    assert not statuses.keys() - {200, 400, 404}
+    assert sum(statuses.values()) >= EXAMPLES // 2
