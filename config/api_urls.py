@@ -1,0 +1,38 @@
+"""Every address of the read API, below /api/v1/."""
+
+from django.urls import include, path, re_path
+from rest_framework.routers import SimpleRouter
+
+from arena.api import ArenaViewSet, BattleViewSet, OutputViewSet, PromptViewSet, SystemViewSet
+from config.api import SLUG, NothingHere
+from config.api_docs import Root, Schema, docs
+from judges.api import JudgeViewSet, VerdictViewSet
+from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
+
+arenas = SimpleRouter()
+arenas.register("arenas", ArenaViewSet, basename="api-arenas")
+
+below = SimpleRouter()
+for view_set in (
+    SystemViewSet,
+    PromptViewSet,
+    OutputViewSet,
+    BattleViewSet,
+    JudgeViewSet,
+    VerdictViewSet,
+    LeaderboardViewSet,
+    SnapshotViewSet,
+    JudgeReportViewSet,
+):
+    below.register(view_set.noun, view_set, basename=f"api-{view_set.noun}")
+
+urlpatterns = [
+    path("", Root.as_view(), name="api-root"),
+    path("schema/", Schema.as_view(), name="api-schema"),
+    path("docs/", docs, name="api-docs"),
+    path("", include(arenas.urls)),
+    re_path(rf"^arenas/(?P<arena>{SLUG})/", include(below.urls)),
+    # Ends in a slash, so that Django can send whoever forgot one to the address with it. [\s\S] and not a
+    # dot, which stops at a line break.
+    re_path(r"^(?:[\s\S]*/)?$", NothingHere.as_view()),
+]
