@@ -1,9 +1,11 @@
 """Davidson's extension of Bradley-Terry, with a parameter for ties."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from ratings.engine.bradley_terry import (
     LONGEST_STEP,
@@ -12,7 +14,7 @@ from ratings.engine.bradley_terry import (
     fit_bradley_terry,
     information,
 )
-from ratings.engine.comparability import Comparability
+from ratings.engine.comparability import Comparability, Status
 from ratings.engine.tallies import Tallies
 
 _MAX_STEPS = 200
@@ -34,8 +36,9 @@ class DavidsonFit:
 def fit_davidson(tallies: Tallies, *, ridge: float = 0.0) -> DavidsonFit:
     """P(tie) = nu sqrt(p_a p_b) / (p_a + p_b + nu sqrt(p_a p_b)); both-bad counts as a tie.
 
-    Newton's method in (theta, log nu); done when the largest step is below 1e-10. Errors as in
-    `fit_bradley_terry`. Davidson (1970).
+    Newton's method in (theta, log nu); done when the largest step is below 1e-10. Where few decisive
+    verdicts never contradict each other, the tie parameter and the gaps can grow together without end:
+    nobody is comparable then (a ridge helps). Errors as in `fit_bradley_terry`. Davidson (1970).
     """
     found = checked_comparability(tallies, ridge)
     theta = np.full(tallies.n_systems, np.nan)
@@ -55,6 +58,11 @@ def fit_davidson(tallies: Tallies, *, ridge: float = 0.0) -> DavidsonFit:
             plain.log_likelihood if nu == 0 else 0.0,
             ridge,
         )
+    if ridge == 0 and not _is_bounded(wins, ties):
+        status = found.status.copy()
+        status[found.ranked] = Status.NOT_COMPARABLE
+        found = replace(found, status=status, ranked=np.zeros_like(found.ranked))
+        return DavidsonFit(theta, float("nan"), found, 0, 0.0, ridge)
     n = wins + wins.T + ties
     excess = (wins - wins.T).sum(axis=1) / 2
     current = np.zeros(len(wins))
@@ -100,6 +108,34 @@ def davidson_information(
     matrix[:-1, -1] = matrix[-1, :-1] = -(n * lean * tie).sum(axis=1) / 2
     matrix[-1, -1] = (n * tie * (1 - tie)).sum() / 2
     return matrix
+
+
+def _is_bounded(wins: np.ndarray, ties: np.ndarray) -> bool:
+    """Whether the likelihood has a maximum, for a strongly connected (k, k) of wins and ties.
+
+    It has none if the parameters can move in a direction that makes no verdict less likely: every win's
+    gap grows by at least 2 t, every tie's by at most 2 t either way, and log nu by t > 0.
+    """
+    k = len(wins)
+    if connected_components(csr_array(wins), connection="strong")[0] < k:
+        return True  # No gap grows all the way round a circle of wins.
+    from scipy.optimize import linprog  # slow to import, and hardly ever needed
+
+    winners, losers = np.nonzero(wins)
+    tied = np.nonzero(ties)
+    at_most = np.zeros((len(winners) + len(tied[0]), k + 1))
+    rows = np.arange(len(at_most))
+    # The matrix of ties is symmetric, so either direction of a tie has its row.
+    at_most[rows, np.append(winners, tied[0])] = np.repeat([-1, 1], [len(winners), len(tied[0])])
+    at_most[rows, np.append(losers, tied[1])] = np.repeat([1, -1], [len(winners), len(tied[0])])
+    at_most[:, k] = np.repeat([2, -2], [len(winners), len(tied[0])])
+    steepest = linprog(
+        -np.eye(k + 1)[k],
+        A_ub=at_most,
+        b_ub=np.zeros(len(at_most)),
+        bounds=[(None, None)] * k + [(0, 1)],
+    )
+    return bool(steepest.x[k] < 0.5)
 
 
 def _matrices(tallies: Tallies, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

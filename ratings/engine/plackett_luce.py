@@ -22,7 +22,9 @@ def fit_plackett_luce(
         if min(ranking) < 0 or max(ranking) >= n_systems:
             raise ValueError(f"Ranking {number} names a system outside 0..{n_systems - 1}.")
     try:
-        theta = choix.ilsr_rankings(n_systems, rankings, alpha=ridge)
+        theta = choix.ilsr_rankings(
+            n_systems, [tuple(ranking) for ranking in rankings], alpha=ridge
+        )
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         raise ValueError(
             "The rankings don't connect all systems in both directions: give a ridge above 0."

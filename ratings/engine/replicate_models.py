@@ -4,6 +4,7 @@ Arrays are (pairs, replicates) and (parameters, replicates): rows are contiguous
 strength per pair and adding up a residual per system copy whole rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -15,25 +16,27 @@ from ratings.engine.bradley_terry import BradleyTerryFit, information
 from ratings.engine.davidson import DavidsonFit, davidson_information, lean_and_tie
 from ratings.engine.tallies import Tallies
 
+# Of A's wins, B's wins, ties: (pairs, R) each.
 Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
+Solve = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedBattles:
-    """`half_n` and `half_excess` (pairs, R): half of the verdicts, of A's wins minus B's; `ties` (pairs,
-    R) where the model needs them; `total` (R,) verdicts."""
+    """`half_n` and `half_excess` (pairs, R): half of the verdicts, of A's wins minus B's; `n_ties` and
+    `total` (R,) verdicts."""
 
     half_n: np.ndarray
     half_excess: np.ndarray
-    ties: np.ndarray | None
+    n_ties: np.ndarray
     total: np.ndarray
 
     def row(self, index: int) -> Self:
         one = slice(index, index + 1)
         return type(self)(
-            self.half_n[:, one],
-            self.half_excess[:, one],
-            None if self.ties is None else self.ties[:, one],
+            np.ascontiguousarray(self.half_n[:, one]),
+            np.ascontiguousarray(self.half_excess[:, one]),
+            self.n_ties[one],
             self.total[one],
         )
 
@@ -48,9 +51,9 @@ class ReplicateModel(Protocol):
 
     def gradient(self, found: np.ndarray, data: WeightedBattles) -> np.ndarray: ...
 
-    def inverse(
-        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
-    ) -> np.ndarray: ...
+    def inverse(self) -> np.ndarray: ...
+
+    def factor(self, found: np.ndarray, data: WeightedBattles) -> Solve: ...
 
 
 class Bradley:
@@ -76,10 +79,11 @@ class Bradley:
         won, lost, tied = weights
         half_n = won + lost
         half_n += tied
+        n_ties = tied.sum(axis=0)
         half_n *= 0.5
         half_excess = np.subtract(won, lost, out=won)
         half_excess *= 0.5
-        return WeightedBattles(half_n, half_excess, None, 2 * half_n.sum(axis=0))
+        return WeightedBattles(half_n, half_excess, n_ties, 2 * half_n.sum(axis=0))
 
     def gaps(self, found: np.ndarray) -> np.ndarray:
         gap = np.take(found, self.a, axis=0)
@@ -95,13 +99,18 @@ class Bradley:
         gradient = self.to_systems @ residual
         return gradient - self.ridge * found if self.ridge else gradient
 
-    def inverse(
-        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
-    ) -> np.ndarray:
-        theta = self.start if found is None else found
-        n = self.n if data is None else 2 * data.half_n[:, 0]
-        lean = np.tanh((theta[self.a] - theta[self.b]) / 2)
-        return _inverse(information(self.square(n * (1 - lean * lean) / 4), self.ridge))
+    def inverse(self) -> np.ndarray:
+        """(parameters, parameters), of the information at the point estimate."""
+        return _solver(self.information(self.start, self.n))(np.eye(len(self.start)))
+
+    def factor(self, found: np.ndarray, data: WeightedBattles) -> Solve:
+        """Solves by the information of one replicate."""
+        return _solver(self.information(found, 2 * data.half_n[:, 0]))
+
+    def information(self, found: np.ndarray, n: np.ndarray) -> np.ndarray:
+        """(parameters, parameters) at `found`, with `n` (pairs,) verdicts."""
+        lean = np.tanh((found[self.a] - found[self.b]) / 2)
+        return information(self.square(n * (1 - lean * lean) / 4), self.ridge)
 
     def square(self, per_pair: np.ndarray) -> np.ndarray:
         matrix = np.zeros((self.k, self.k))
@@ -116,28 +125,20 @@ class Davidson(Bradley):
         super().__init__(tallies, fit)
         self.start = np.append(self.start, np.log(fit.nu))
 
-    def prepare(self, weights: Weights) -> WeightedBattles:
-        ties = weights[2]
-        plain = super().prepare(weights)
-        return WeightedBattles(plain.half_n, plain.half_excess, ties, plain.total)
-
     def gradient(self, found: np.ndarray, data: WeightedBattles) -> np.ndarray:
         lean, tie = lean_and_tie(self.gaps(found), np.exp(found[self.k]))
         of_theta = self.to_systems @ (data.half_excess - data.half_n * lean)
-        of_nu = data.ties.sum(axis=0) - 2 * (data.half_n * tie).sum(axis=0)
+        of_nu = data.n_ties - 2 * (data.half_n * tie).sum(axis=0)
         if self.ridge:
             of_theta = of_theta - self.ridge * found[: self.k]
         return np.vstack([of_theta, of_nu])
 
-    def inverse(
-        self, found: np.ndarray | None = None, data: WeightedBattles | None = None
-    ) -> np.ndarray:
-        found = self.start if found is None else found
-        n = self.square(self.n if data is None else 2 * data.half_n[:, 0])
+    def information(self, found: np.ndarray, n: np.ndarray) -> np.ndarray:
         theta = found[: self.k]
         lean, tie = lean_and_tie(theta[:, None] - theta, np.exp(found[self.k]))
-        return _inverse(davidson_information(n, lean, tie, self.ridge))
+        return davidson_information(self.square(n), lean, tie, self.ridge)
 
 
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    return cho_solve(cho_factor(matrix), np.eye(len(matrix)))
+def _solver(matrix: np.ndarray) -> Solve:
+    factor = cho_factor(matrix, overwrite_a=True, check_finite=False)
+    return lambda right: cho_solve(factor, right, check_finite=False)

@@ -3,7 +3,9 @@ import pytest
 from scipy.optimize import minimize
 
 from ratings.engine.bradley_terry import fit_bradley_terry
+from ratings.engine.comparability import Status
 from ratings.engine.davidson import fit_davidson
+from ratings.engine.rate import rate
 from ratings.engine.tallies import tally
 from tests.engine import simulate
 
@@ -65,3 +67,30 @@ def test_nobody_ranked_has_no_tie_parameter():
     fit = fit_davidson(tally([0], [1], [0], n_systems=2))
     assert np.isnan(fit.nu)
     assert np.isnan(fit.theta).all()
+
+
+def test_decisive_verdicts_that_never_contradict_each_other_have_no_maximum():
+    """0 beat 1 and tied with it: both gap and tie parameter would grow for ever."""
+    tallies = tally([0, 0, 0], [1, 1, 1], [0, 0, 2], n_systems=2)
+    fit = fit_davidson(tallies)
+    assert fit.comparability.status.tolist() == [Status.NOT_COMPARABLE] * 2
+    assert np.isnan(fit.theta).all()
+    assert np.isnan(fit.nu)
+    assert np.isnan(rate(tallies, method="davidson", rounds=20, seed=1).rating).all()
+    assert np.isfinite(fit_davidson(tallies, ridge=0.1).theta).all()
+    assert np.isfinite(fit_bradley_terry(tallies).theta).all()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # 0 over 1 over 2, but 0 and 2 tie: the gap of a tie can't be twice the others'.
+        ([0, 1, 0], [1, 2, 2], [0, 0, 2]),
+        # 0 and 1 beat each other.
+        ([0, 1, 0], [1, 0, 1], [0, 0, 2]),
+    ],
+)
+def test_few_verdicts_that_do_bound_the_parameters_are_fitted(rows):
+    fit = fit_davidson(tally(*rows, n_systems=max(rows[1]) + 1))
+    assert np.isfinite(fit.theta).all()
+    assert 0 < fit.nu < np.inf

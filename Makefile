@@ -1,0 +1,52 @@
+# The two commands are `make demo` and `make test`. Both need Python 3.11, make and git, and nothing else.
+
+# For more options of pytest, e.g. make test PYTEST_FLAGS="-k leaderboard"
+PYTEST_FLAGS ?=
+PYTEST = .venv/bin/python -m pytest -n 2 $(PYTEST_FLAGS)
+
+# Tests keep away from the demo's database, queue and collected files.
+test lint: export JURYBOX_VAR_DIR := $(CURDIR)/var/test
+
+.DEFAULT_GOAL = help
+.PHONY: help demo test lint chromium screenshots lock
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile
+
+demo:  ## Jurybox with demo data on http://127.0.0.1:8000 (JURYBOX_PORT changes it); Ctrl-C stops it
+	@bin/environment runtime
+	@.venv/bin/python -m bin.demo
+
+# The second run is for another database: TEST_DATABASE_URL=postgres://user:password@127.0.0.1/name
+# The walk over every page isn't repeated there: the other tests ask each page's queries of it.
+test: lint chromium  ## every check and every test; TEST_DATABASE_URL adds a run on PostgreSQL
+	$(PYTEST)
+ifneq ($(TEST_DATABASE_URL),)
+	@echo "Once more on the database of TEST_DATABASE_URL"
+	@DATABASE_URL="$$TEST_DATABASE_URL" $(PYTEST) --ignore tests/e2e/test_every_page.py
+endif
+
+lint:  ## style, types, templates, migrations, containers
+	@bin/environment development
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	find templates -name '*.html' | xargs .venv/bin/djade --check --target-version 5.2
+	.venv/bin/mypy
+	.venv/bin/python manage.py makemigrations --check --dry-run
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	.venv/bin/hadolint Dockerfile
+
+chromium:
+	@bin/environment development
+	@.venv/bin/python -m tests.e2e.chromium
+
+screenshots:  ## pictures of every page of a running demo, in var/screenshots/
+	@bin/environment development
+	@.venv/bin/python -m bin.screenshots
+
+lock:  ## compiles requirements/*.in anew
+	@bin/environment development
+	@for set in uv base parquet dev; do \
+		.venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header \
+			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt || exit 1; \
+	done

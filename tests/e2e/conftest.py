@@ -1,0 +1,186 @@
+"""A real Chromium in front of the real site, and what every page must pass in it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import override_settings
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from arena.models import Arena, Battle, Output, Prompt, System
+from judges.models import Judge
+from ratings import publications
+from ratings.models import Snapshot
+from tests import cast
+from tests.e2e import chromium
+
+# A machine that is busy with other tests may need seconds to draw a chart.
+TIMEOUT = 15_000
+expect.set_options(timeout=TIMEOUT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives a browser; `-m "not browser"` leaves it out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_as_they_are(tmp_path_factory) -> Iterator[None]:
+    """The test server serves static files under their own names, whatever was collected before."""
+    plain = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    with override_settings(STORAGES=plain, STATIC_ROOT=tmp_path_factory.mktemp("static")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium per module.
+
+    Playwright keeps an event loop in this thread for as long as it runs, and Django then refuses the
+    database: so it runs only while browser tests do, and they allow it.
+    """
+    found = chromium.find()
+    if found is None:
+        pytest.skip(chromium.MISSING)
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=found, args=chromium.ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Complaints:
+    """What went wrong in a page without the page failing by itself."""
+
+    console: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def clear(self) -> None:
+        for complaints in (self.console, self.foreign, self.broken):
+            complaints.clear()
+
+    def check(self) -> None:
+        assert not self.foreign, f"The page asked other hosts: {self.foreign}"
+        assert not self.broken, f"The page asked for what isn't there: {self.broken}"
+        assert not self.console, f"The browser's console holds errors: {self.console}"
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, live_server, complaints: Complaints
+) -> Iterator[Callable[..., Page]]:
+    """Opens a new page in a context of its own: ``open_page(width=375, color_scheme="dark")``.
+
+    Addresses are relative to the test server. When the test ends, every page that was opened must have
+    asked no other host, and have left no error in its console.
+    """
+    contexts = []
+    own = urlsplit(live_server.url).netloc
+
+    def stay_at_home(route: Route) -> None:
+        url = urlsplit(route.request.url)
+        if url.scheme in ("http", "https") and url.netloc != own:
+            complaints.foreign.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    def open_page(*, width: int = 1280, height: int = 900, **options) -> Page:
+        context = browser.new_context(
+            base_url=live_server.url, viewport={"width": width, "height": height}, **options
+        )
+        context.set_default_timeout(TIMEOUT)
+        contexts.append(context)
+        context.route("**/*", stay_at_home)
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda message: message.type == "error" and complaints.console.append(message.text),
+        )
+        page.on("pageerror", lambda error: complaints.console.append(str(error)))
+        page.on(
+            "response",
+            lambda response: (
+                response.status >= 400
+                and complaints.broken.append(f"{response.status} {response.url}")
+            ),
+        )
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    complaints.check()
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    return open_page()
+
+
+@pytest.fixture
+def axe() -> Callable[[Page], None]:
+    """``axe(page)`` fails on what axe-core calls a serious or critical breach of accessibility."""
+
+    def check(page: Page) -> None:
+        grave = [
+            f"{violation['id']}: {violation['help']} "
+            + "; ".join(f"{node['target']} {node['html'][:160]}" for node in violation["nodes"][:5])
+            for violation in Axe().run(page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert not grave, f"axe at {page.url}: " + "\n".join(grave)
+
+    return check
+
+
+# Names as long as real ones: they are what makes a table too wide for a phone.
+NAMES = ("Ada", "basil-8x70b-instruct-v0.3-preview-20261122", "Cleo", "Dora")
+OUTPUT = "Roses are **red**.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\n" + "word_" * 60 + "\n```\n"
+
+
+@dataclass(frozen=True)
+class World:
+    """One of each noun, from an arena whose leaderboards and reports have been computed."""
+
+    arena: Arena
+    system: System
+    prompt: Prompt
+    battle: Battle
+    judge: Judge
+    people: Judge
+    snapshot: Snapshot
+
+
+@pytest.fixture
+def world(transactional_db, settings) -> World:
+    settings.BOOTSTRAP_ROUNDS = 200
+    arena = cast.make_small_arena(NAMES)
+    Output.objects.filter(system__name=NAMES[1]).update(text=OUTPUT)
+    publications.refresh_all(arena=arena)
+    battle = arena.battles.latest("pk")
+    return World(
+        arena=arena,
+        system=arena.systems.get(name=NAMES[1]),
+        prompt=battle.prompt,
+        battle=battle,
+        judge=arena.judges.get(kind=Judge.Kind.LLM),
+        people=arena.judges.get(kind=Judge.Kind.CROWD),
+        snapshot=Snapshot.objects.filter(arena=arena).latest("pk"),
+    )
