@@ -8,7 +8,7 @@ PYTEST = .venv/bin/python -m pytest -n 2 $(PYTEST_FLAGS)
 test lint: export JURYBOX_VAR_DIR := $(CURDIR)/var/test
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint chromium screenshots lock
+.PHONY: help demo test lint chromium screenshots bench lock
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile
@@ -43,6 +43,15 @@ chromium:
 screenshots:  ## pictures of every page of a running demo, in var/screenshots/
 	@bin/environment development
 	@.venv/bin/python -m bin.screenshots
+
+# Ratios within one run are what counts: the machine may be busy. DATABASE_URL chooses the database.
+bench: export JURYBOX_VAR_DIR := $(CURDIR)/var/bench
+bench:  ## the engine against its peers, the rate of imports, a rebuild from the database: ratios in one run
+	@bin/environment development
+	.venv/bin/python -m benchmarks.engine
+	.venv/bin/python -m benchmarks.importing --rows 1000000 --shape own
+	.venv/bin/python -m benchmarks.importing --rows 1000000 --shape shared
+	.venv/bin/python -m benchmarks.rebuild
 
 lock:  ## compiles requirements/*.in anew
 	@bin/environment development

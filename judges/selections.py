@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Q
 
+from arena.markdown import printable
 from arena.models import Arena, Category, Prompt, System
 from judges.models import Judge
 from judges.records import AGREEMENT, Selection
@@ -29,7 +30,8 @@ class Asked:
 
 
 def selection_from(query: Mapping[str, str], *, arena: Arena) -> Asked:
-    values = {key: query[key].strip() for key in KEYS if query.get(key, "").strip()}
+    # Printable: PostgreSQL refuses a question with a NUL in it.
+    values = {key: printable(query[key]).strip() for key in KEYS if query.get(key, "").strip()}
     problems: dict[str, str] = {}
     systems = []
     for key in ("system", "opponent"):

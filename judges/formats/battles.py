@@ -48,6 +48,7 @@ LLMS = re.compile(
 HARD_PROMPT_CRITERIA = 6  # of LMArena's seven, for its category of hard prompts
 TAGS = {"if": "instruction following"}  # what LMArena's tags are called in words
 ABSENT = (None, "")
+SHORT_PROMPT = 8_192  # characters: records of shorter ones are kept for the rows that follow
 BIG = 2**63
 
 
@@ -233,8 +234,7 @@ def _prompt(
         )
         outputs = answers[0], answers[1]
     else:
-        prompt = get("prompt")
-        messages = conversations.prompt_messages(prompt) if prompt not in ABSENT else []
+        messages = get("prompt")
         for columns in RESPONSES:
             if get(columns[0]) is not None and get(columns[1]) is not None:
                 a, b = (conversations.response(get(name), column=name) for name in columns)
@@ -242,19 +242,27 @@ def _prompt(
                 break
     if source_id in ABSENT and id_names_prompt and outputs is not Outputs.UNKNOWN:
         source_id = get("id")
-    name = "" if source_id in ABSENT else label(source_id, column="question_id", longest=200)
-    if not messages and not name and outputs is Outputs.UNKNOWN:
+    name = _short(source_id, "question_id", 200)
+    if messages in ABSENT and not name and outputs is Outputs.UNKNOWN:
         # One row stands for all prompts that the source neither publishes nor names: a language or a
         # category can't be said of it.
         return UNNAMED, outputs
-    return (
-        PromptRecord(
-            messages=messages,
-            source_id=name,
-            language=_short(get("language"), "language", 35),
-            categories=_categories(values),
-        ),
-        outputs,
+    language = _short(get("language"), "language", 35)
+    categories = _categories(values)
+    if messages.__class__ is str and len(messages) < SHORT_PROMPT:
+        return _known_prompt(messages, name, language, categories), outputs
+    if not isinstance(messages, list) or messages is get("prompt"):
+        messages = [] if messages is None else conversations.prompt_messages(messages)
+    return PromptRecord(messages, name, "", "", language, categories), outputs
+
+
+@lru_cache(maxsize=1024)
+def _known_prompt(
+    text: str, source_id: str, language: str, categories: tuple[str, ...]
+) -> PromptRecord:
+    """The same record again, whose digest is known then."""
+    return PromptRecord(
+        conversations.prompt_messages(text), source_id, "", "", language, categories
     )
 
 

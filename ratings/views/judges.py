@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.markdown import printable
 from arena.models import Arena
 from judges.disclosure import disclosed
 from judges.models import Judge
@@ -86,7 +87,8 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
 @require_safe
 def judge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    who = get_object_or_404(Judge, arena=place, slug=slug)
+    # Printable: PostgreSQL refuses a question with a NUL in it.
+    who = get_object_or_404(Judge, arena=place, slug=printable(slug))
     if who.is_people:
         return _people(request, place, who)
     battles = request.GET.get("battles", BATTLES[0])

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def static_files_as_they_are(tmp_path_factory) -> Iterator[None]:
     """The test server serves static files under their own names, whatever was collected before."""
     plain = {

@@ -340,8 +340,8 @@ def test_others_hear_of_new_verdicts_after_the_commit(tmp_path, django_capture_o
 
 
 def test_more_rows_than_a_chunk_come_in_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("judges.importing.FIRST_CHUNK_RECORDS", 3)
-    monkeypatch.setattr("judges.importing.CHUNK_RECORDS", 7)
+    monkeypatch.setattr("judges.importer.FIRST_CHUNK_RECORDS", 3)
+    monkeypatch.setattr("judges.importer.CHUNK_RECORDS", 7)
     names = [f"System {n}" for n in range(9)]
     rows = [
         {"model_a": a, "model_b": b, "winner": "model_a", "judge": f"arena_user_{n}"}

@@ -331,7 +331,8 @@ def test_simulated_people_are_labelled(client, arena):
 
 def test_a_judge_that_is_not_there_is_not_found(client, arena, gpt4):
     cast.make_arena("prose")
-    assert client.get("/a/poems/judges/nobody/").status_code == 404
+    for slug in ("nobody", "%00", "%ED%A0%80"):
+        assert client.get(f"/a/poems/judges/{slug}/").status_code == 404
     assert client.get("/a/prose/judges/gpt-4/").status_code == 404
     arena.is_public = False
     arena.save()
