@@ -20,6 +20,7 @@ demo:  ## Jurybox with demo data on http://127.0.0.1:8000 (JURYBOX_PORT changes 
 # The second run is for another database: TEST_DATABASE_URL=postgres://user:password@127.0.0.1/name
 # The walk over every page isn't repeated there: the other tests ask each page's queries of it.
 test: lint chromium  ## every check and every test; TEST_DATABASE_URL adds a run on PostgreSQL
+	@rm -rf var/test
 	$(PYTEST)
 ifneq ($(TEST_DATABASE_URL),)
 	@echo "Once more on the database of TEST_DATABASE_URL"

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import Model, Q, QuerySet
+from django.db.models.lookups import Lookup
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
@@ -55,10 +56,12 @@ class BelowAnArena:
 class RowFilter(Described, filters.CharFilter):
     """Narrows by a row of the arena that is named by its slug; an unknown name is an error, not an empty list.
 
-    ``condition(row)`` is the Q that its rows fulfil.
+    ``condition(row)`` is what its rows fulfil.
     """
 
-    def __init__(self, model: type[Model], condition: Callable[[Any], Q], **kwargs: Any) -> None:
+    def __init__(
+        self, model: type[Model], condition: Callable[[Any], Q | Lookup], **kwargs: Any
+    ) -> None:
         super().__init__(max_length=120, strip=False, **kwargs)
         self.model_of_row, self.condition = model, condition
         self.described({"type": "string", "minLength": 1, "maxLength": 120})

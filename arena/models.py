@@ -10,10 +10,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
+from arena.addresses import SLUG
 from arena.constraints import CompositeForeignKey
 
 slug_validator = RegexValidator(
-    r"^[a-z0-9]+(?:[-.][a-z0-9]+)*$", "Lower-case letters, digits, single hyphens and dots only."
+    rf"^{SLUG}\Z", "Lower-case letters, digits, single hyphens and dots only."
 )
 
 
@@ -157,7 +158,7 @@ class System(models.Model):
         return f"{self.name} {self.version}".strip()
 
     def get_absolute_url(self) -> str:
-        return reverse("arena:system", args=[self.arena.slug, self.slug])
+        return reverse("ratings:system", args=[self.arena.slug, self.slug])
 
 
 class Output(models.Model):

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from arena import views
+from arena import (
+    addresses,  # noqa: F401 (registers the converter)
+    views,
+)
 
 app_name = "arena"
 urlpatterns = [
     path("", views.index, name="index"),
-    path("a/<str:arena>/", views.home, name="home"),
-    path("a/<str:arena>/prompts/", views.prompts, name="prompts"),
-    path("a/<str:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),
+    path("a/<dotted:arena>/", views.home, name="home"),
+    path("a/<dotted:arena>/prompts/", views.prompts, name="prompts"),
+    path("a/<dotted:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),
 ]

@@ -4,6 +4,6 @@ import os
 # makes a fit slower by an order of magnitude on a busy machine. Read when numpy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from config.celery import app as celery_app  # noqa: E402 (numpy comes later)
+from config.celery import app as celery_app
 
 __all__ = ["celery_app"]

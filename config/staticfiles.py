@@ -13,9 +13,8 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 class Storage(CompressedManifestStaticFilesStorage):
     """Hashed names when collected; plain names in tests and while developing, where nothing is."""
 
-    @property
-    def manifest_strict(self) -> bool:
-        return bool(self.hashed_files)
+    def stored_name(self, name: str) -> str:
+        return super().stored_name(name) if self.hashed_files else name
 
 
 class PackagedFilesFinder(BaseFinder):

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db.models import IntegerChoices, Q, QuerySet
+from django.db.models import F, IntegerChoices, QuerySet
+from django.db.models.lookups import Exact
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -155,7 +156,9 @@ class VoterFilter(TextFilter):
 class VerdictFilters(FilterSet):
     judge = RowFilter(
         Judge,
-        lambda judge: Q(judge=judge),
+        # The sum keeps databases from the index on judges, whose order isn't that of ids: they would sort
+        # all verdicts of the judge for every page. Walking the ids finds the next ones at once.
+        lambda judge: Exact(F("judge_id") + 0, judge.pk),
         field_name="judge",
         help_text="Verdicts of the judge with this slug.",
     )

@@ -95,7 +95,7 @@ class Judge(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("judges:judge", args=[self.arena.slug, self.slug])
+        return reverse("ratings:judge", args=[self.arena.slug, self.slug])
 
     @property
     def is_people(self) -> bool:

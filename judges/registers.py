@@ -278,10 +278,11 @@ class Pairs(Register):
     def find(self, wanted: Mapping[tuple[int, int], Any]) -> dict[Any, int]:
         self.stage.fill(list(wanted))
         rows = fetch(
-            f"SELECT s.system_a_id, s.system_b_id, p.id FROM {self.stage.name} s"  # noqa: S608
-            f" JOIN {self.table} p ON p.system_a_id = s.system_a_id AND p.system_b_id = s.system_b_id"
+            "SELECT s.system_a_id, s.system_b_id, (SELECT p.id"  # noqa: S608
+            f" FROM {self.table} p WHERE p.system_a_id = s.system_a_id"
+            f" AND p.system_b_id = s.system_b_id) FROM {self.stage.name} s"
         )
-        return {(a, b): number for a, b, number in rows}
+        return {(a, b): number for a, b, number in rows if number is not None}
 
     def add(self, wanted: Mapping[tuple[int, int], Any]) -> int:
         constants = {"arena_id": self.arena.pk, "priority": 1}

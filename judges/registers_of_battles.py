@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from arena.models import Arena, Battle, Output
-from judges.bulk import Forgetful, IdSet, Stage, fetch, last_id, moment, next_ids, run, timestamp
+from judges.bulk import Forgetful, IdSet, Stage, fetch, last_id, moment, next_ids
 from judges.formats.errors import DatasetError
 from judges.formats.records import OutputRecord
 from judges.registers import Counts, Register
 
-OUTPUT = Output._meta.db_table
+# Pair, prompt, source key or None, lower and higher system: ids all.
+Key = tuple[int, int, int | None, int, int]
 Problem = Callable[[int, DatasetError], None]  # (position of the answer, what is wrong with it)
 
 
@@ -68,7 +69,7 @@ class Outputs:
                 "SELECT s.system_id, s.prompt_id, o.id,"  # noqa: S608
                 " CASE WHEN o.text = s.text THEN NULL ELSE o.text END"
                 f" FROM {self.stage.name} s JOIN {self.table} o"
-                " ON o.system_id = s.system_id AND o.prompt_id = s.prompt_id"
+                f" ON o.id = {_output_of('s.system_id')}"
             )
             for system, prompt, number, other_text in found:
                 self.met.add(number)
@@ -78,7 +79,7 @@ class Outputs:
 
 
 class Battles(Register):
-    """With outputs: (pair, prompt, None, a, b) to ids. Without: (pair, prompt, source key, a, b).
+    """Keys to ids; one with outputs has no source key.
 
     A battle that isn't in the answer has no outputs in the arena, although its source said so.
     """
@@ -88,71 +89,73 @@ class Battles(Register):
 
     def __init__(self, arena: Arena, now: datetime) -> None:
         super().__init__(arena, now)
-        columns = {"pair_id": "bigint", "prompt_id": "bigint", "source_key": "bigint",
-                   "system_a_id": "bigint", "system_b_id": "bigint"}  # fmt: skip
-        self.stage = Stage("battle", columns)
-        self.own = Stage("own_battle", {"id": "bigint", **columns})
+        self.stage = Stage(
+            "battle",
+            {"id": "bigint", "pair_id": "bigint", "prompt_id": "bigint", "source_key": "bigint",
+             "system_a_id": "bigint", "system_b_id": "bigint", "output_a_id": "bigint",
+             "output_b_id": "bigint"},
+        )  # fmt: skip
 
-    def ids(self, wanted: Mapping[tuple[Any, ...], Any]) -> dict[Any, int]:
+    def ids(self, wanted: Mapping[Key, Any]) -> dict[Key, int]:
         known = self.known
         result = {key: known[key] for key in wanted if key in known}
         missing = [key for key in wanted if key not in result]
-        if not missing:
-            return result
-        found: dict[Any, int] = {}
         if with_outputs := [key for key in missing if key[2] is None]:
-            self.stage.fill(with_outputs)
-            self.added += self._add_with_outputs()
-            found |= self._find_with_outputs()
+            outputs = self._outputs_of(with_outputs)
+            found = self._add(outputs, _BY_OUTPUTS)
             known.remember(found)
+            result |= found
         if without := [key for key in missing if key[2] is not None]:
-            found |= self._add_without_outputs(without)  # not remembered: one rarely comes twice
+            # Not remembered: one rarely comes twice.
+            result |= self._add([(*key, None, None) for key in without], _BY_SOURCE_KEY)
+        return result
+
+    def _outputs_of(self, keys: list[Key]) -> list[tuple[Any, ...]]:
+        """The keys with the ids of both outputs, where both are there."""
+        self.stage.fill([(None, *key, None, None) for key in keys])
+        rows = fetch(
+            "SELECT s.pair_id, s.prompt_id, s.source_key, s.system_a_id, s.system_b_id,"  # noqa: S608
+            f" {_output_of('s.system_a_id')}, {_output_of('s.system_b_id')} FROM {self.stage.name} s"
+        )
+        return [row for row in rows if row[5] is not None and row[6] is not None]
+
+    def _add(self, rows: list[tuple[Any, ...]], same: str) -> dict[Key, int]:
+        """``rows`` are keys with output ids; ``same`` says which battle b is the staged one s."""
+        numbers = next_ids(self.table, len(rows))
+        numbered = [(number, *row) for number, row in zip(numbers, rows, strict=True)]
+        constants = {"arena_id": self.arena.pk, "created_at": moment(self.now)}
+        inserted = self.stage.insert(self.table, constants, numbered)
+        self.added += inserted
+        if inserted == len(rows):
+            return {row[:5]: number for number, row in zip(numbers, rows, strict=True)}
+        self.stage.fill(numbered)
+        there = fetch(
+            "SELECT s.pair_id, s.prompt_id, s.source_key, s.system_a_id, s.system_b_id,"  # noqa: S608
+            f" (SELECT b.id FROM {self.table} b WHERE {same}) FROM {self.stage.name} s"
+        )
+        found = {row[:5]: row[5] for row in there if row[5] is not None}
         for number in found.values():
             self.met.add(number)
-        return result | found
+        return found
 
-    def _add_with_outputs(self) -> int:
-        return run(
-            f"INSERT INTO {self.table} (arena_id, pair_id, prompt_id, system_a_id, system_b_id,"  # noqa: S608
-            " output_a_id, output_b_id, created_at)"
-            f" SELECT %s, s.pair_id, s.prompt_id, s.system_a_id, s.system_b_id, oa.id, ob.id,"
-            f" {timestamp()} FROM {self.stage.name} s"
-            f" JOIN {OUTPUT} oa ON oa.system_id = s.system_a_id AND oa.prompt_id = s.prompt_id"
-            f" JOIN {OUTPUT} ob ON ob.system_id = s.system_b_id AND ob.prompt_id = s.prompt_id"
-            " WHERE s.source_key IS NULL ON CONFLICT DO NOTHING",
-            [self.arena.pk, moment(self.now)],
-        )
 
-    def _find_with_outputs(self) -> dict[Any, int]:
-        rows = fetch(
-            "SELECT s.pair_id, s.prompt_id, s.system_a_id, s.system_b_id, b.id"  # noqa: S608
-            f" FROM {self.stage.name} s"
-            f" JOIN {OUTPUT} oa ON oa.system_id = s.system_a_id AND oa.prompt_id = s.prompt_id"
-            f" JOIN {OUTPUT} ob ON ob.system_id = s.system_b_id AND ob.prompt_id = s.prompt_id"
-            f" JOIN {self.table} b ON b.output_a_id = oa.id AND b.output_b_id = ob.id"
-            " WHERE s.source_key IS NULL AND b.output_a_id IS NOT NULL"
-        )
-        return {(pair, prompt, None, a, b): number for pair, prompt, a, b, number in rows}
+# Subqueries, not joins: the staged rows have no statistics, and a planner that guesses wrong reads all
+# outputs of the arena for each of them.
+_BY_OUTPUTS = (
+    "b.output_a_id = s.output_a_id AND b.output_b_id = s.output_b_id AND b.output_a_id IS NOT NULL"
+)
+_BY_SOURCE_KEY = (
+    "b.pair_id = s.pair_id AND b.source_key = s.source_key AND b.source_key IS NOT NULL"
+    " AND b.prompt_id = s.prompt_id"
+)
 
-    def _add_without_outputs(self, keys: list[tuple[Any, ...]]) -> dict[Any, int]:
-        numbers = next_ids(self.table, len(keys))
-        rows = [(number, *key) for number, key in zip(numbers, keys, strict=True)]
-        constants = {"arena_id": self.arena.pk, "created_at": moment(self.now)}
-        inserted = self.own.insert(self.table, constants, rows)
-        self.added += inserted
-        if inserted == len(keys):
-            return dict(zip(keys, numbers, strict=True))
-        self.stage.fill(keys)
-        return self._find_without_outputs()
 
-    def _find_without_outputs(self) -> dict[Any, int]:
-        rows = fetch(
-            "SELECT s.pair_id, s.prompt_id, s.source_key, s.system_a_id, s.system_b_id, b.id"  # noqa: S608
-            f" FROM {self.stage.name} s JOIN {self.table} b"
-            " ON b.pair_id = s.pair_id AND b.source_key = s.source_key"
-            " WHERE b.source_key IS NOT NULL AND b.prompt_id = s.prompt_id"
-        )
-        return {row[:5]: row[5] for row in rows}
+def _output_of(system: str) -> str:
+    """The id of what the system answered to the staged prompt."""
+    return (
+        f"(SELECT a.id FROM {Output._meta.db_table} a"  # noqa: S608
+        f" WHERE a.system_id = {system} AND a.prompt_id = s.prompt_id)"
+    )
 
 
 def _contradiction() -> DatasetError:

@@ -87,9 +87,9 @@ class Verdicts:
     def _contradictions(self) -> list[tuple[int, int]]:
         return [
             row
-            for join in _same_verdict()
+            for same in _same_verdict()
             for row in fetch(
-                f"SELECT s.n, v.outcome FROM {self.stage.name} s JOIN {VERDICT} v ON {join}"  # noqa: S608
+                f"SELECT s.n, v.outcome FROM {self.stage.name} s JOIN {VERDICT} v ON v.id = {same}"  # noqa: S608
                 " AND v.outcome <> s.outcome"
             )
         ]
@@ -97,24 +97,30 @@ class Verdicts:
     def _store_traces(self, traces: list[tuple[int, TraceRecord]]) -> None:
         self.traces.fill([_trace_row(n, trace) for n, trace in traces])
         parse = "CAST(t.parse AS jsonb)" if is_postgresql() else "t.parse"
-        for join in _same_verdict():
+        for same in _same_verdict():
             run(
                 f"INSERT INTO {TRACE} (verdict_id, rationale, completion, parse, cost, latency_ms)"  # noqa: S608
                 f" SELECT v.id, t.rationale, t.completion, {parse}, t.cost, t.latency_ms"
                 f" FROM {self.traces.name} t JOIN {self.stage.name} s ON s.n = t.n"
-                f" JOIN {VERDICT} v ON {join} AND v.outcome = s.outcome"
+                f" JOIN {VERDICT} v ON v.id = {same} AND v.outcome = s.outcome"
                 " WHERE true ON CONFLICT DO NOTHING"
             )
 
 
 def _same_verdict() -> tuple[str, str]:
-    """Joins by either of the two unique indexes: with a voter, and without."""
+    """The id of the verdict that is there, by either of the two unique indexes: with a voter, and without.
+
+    Subqueries, not joins, so that no planner takes another way.
+    """
     of_battle = (
-        "v.battle_id = s.battle_id AND v.criterion = s.criterion AND v.repetition = s.repetition"
+        "x.battle_id = s.battle_id AND x.criterion = s.criterion AND x.repetition = s.repetition"
     )
-    return (
-        f"v.voter_id = s.voter_id AND {of_battle} AND v.voter_id IS NOT NULL",
-        f"v.judge_id = s.judge_id AND {of_battle} AND v.voter_id IS NULL AND s.voter_id IS NULL",
+    return tuple(
+        f"(SELECT x.id FROM {VERDICT} x WHERE {of_battle} AND {who})"  # noqa: S608
+        for who in (
+            "x.voter_id = s.voter_id AND x.voter_id IS NOT NULL",
+            "x.judge_id = s.judge_id AND x.voter_id IS NULL AND s.voter_id IS NULL",
+        )
     )
 
 

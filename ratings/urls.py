@@ -1,15 +1,16 @@
 from django.urls import path
 
+from arena import addresses  # noqa: F401 (registers the converter)
 from ratings.views import judges, leaderboards, matrix, snapshots, systems
 
 app_name = "ratings"
 urlpatterns = [
-    path("a/<str:arena>/leaderboard/", leaderboards.leaderboard, name="leaderboard"),
-    path("a/<str:arena>/leaderboard/top/", leaderboards.top, name="top"),
-    path("a/<str:arena>/systems/<str:slug>/", systems.system, name="system"),
-    path("a/<str:arena>/systems/<str:slug>/opponents/", systems.opponents, name="opponents"),
-    path("a/<str:arena>/matrix/", matrix.matrix, name="matrix"),
-    path("a/<str:arena>/judges/", judges.judges, name="judges"),
-    path("a/<str:arena>/judges/<str:slug>/", judges.judge, name="judge"),
-    path("a/<str:arena>/snapshots/<int:pk>/", snapshots.snapshot, name="snapshot"),
+    path("a/<dotted:arena>/leaderboard/", leaderboards.leaderboard, name="leaderboard"),
+    path("a/<dotted:arena>/leaderboard/top/", leaderboards.top, name="top"),
+    path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
+    path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
+    path("a/<dotted:arena>/matrix/", matrix.matrix, name="matrix"),
+    path("a/<dotted:arena>/judges/", judges.judges, name="judges"),
+    path("a/<dotted:arena>/judges/<dotted:slug>/", judges.judge, name="judge"),
+    path("a/<dotted:arena>/snapshots/<int:pk>/", snapshots.snapshot, name="snapshot"),
 ]

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                         unique=True,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*$",
+                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*\\Z",
                                 "Lower-case letters, digits, single hyphens and dots only.",
                             )
                         ],
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                         max_length=60,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*$",
+                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*\\Z",
                                 "Lower-case letters, digits, single hyphens and dots only.",
                             )
                         ],
@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
                         max_length=120,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*$",
+                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*\\Z",
                                 "Lower-case letters, digits, single hyphens and dots only.",
                             )
                         ],

@@ -103,7 +103,8 @@ def _answer(row: Row, path: Path, prompts: dict[str, PromptRecord]) -> OutputRec
         texts = [message["content"] for message in chat if message["role"] == "assistant"]
     else:
         choices = values.get("choices")
-        turns = choices[0].get("turns") if isinstance(choices, list) and choices else None
+        first = choices[0] if isinstance(choices, list) and choices else None
+        turns = first.get("turns") if isinstance(first, dict) else None
         if not isinstance(turns, list):
             raise DatasetError("choices with turns were expected.", column="choices")
         texts = [conversations.in_turns(conversations.response(_turn(t) or "", column="choices"))
@@ -165,7 +166,7 @@ def _judgment(
 
 
 def _score(score: Any) -> int:
-    if score not in SCORES:
+    if not isinstance(score, str) or score not in SCORES:
         raise DatasetError(
             f"{str(score)[:80]!r} is not one of A>>B, A>B, A=B, B>A, B>>A.", column="games"
         )

@@ -222,6 +222,7 @@ def _prompt(
     get = values.get
     source_id = get("question_id")
     chats = get("conversation_a"), get("conversation_b")
+    text = messages = None
     outputs: tuple[str, str] | Outputs = Outputs.UNKNOWN
     if chats[0] not in ABSENT and chats[1] not in ABSENT:
         turn = _whole(get("turn"), "turn")
@@ -234,7 +235,7 @@ def _prompt(
         )
         outputs = answers[0], answers[1]
     else:
-        messages = get("prompt")
+        text = get("prompt")
         for columns in RESPONSES:
             if get(columns[0]) is not None and get(columns[1]) is not None:
                 a, b = (conversations.response(get(name), column=name) for name in columns)
@@ -243,17 +244,17 @@ def _prompt(
     if source_id in ABSENT and id_names_prompt and outputs is not Outputs.UNKNOWN:
         source_id = get("id")
     name = _short(source_id, "question_id", 200)
-    if messages in ABSENT and not name and outputs is Outputs.UNKNOWN:
+    if text in ABSENT and not messages and not name and outputs is Outputs.UNKNOWN:
         # One row stands for all prompts that the source neither publishes nor names: a language or a
         # category can't be said of it.
         return UNNAMED, outputs
     language = _short(get("language"), "language", 35)
     categories = _categories(values)
-    if messages.__class__ is str and len(messages) < SHORT_PROMPT:
-        return _known_prompt(messages, name, language, categories), outputs
-    if not isinstance(messages, list) or messages is get("prompt"):
-        messages = [] if messages is None else conversations.prompt_messages(messages)
-    return PromptRecord(messages, name, "", "", language, categories), outputs
+    if messages is None and isinstance(text, str) and len(text) < SHORT_PROMPT:
+        return _known_prompt(text, name, language, categories), outputs
+    if messages is None:
+        messages = conversations.prompt_messages(text)
+    return PromptRecord(messages, name, language=language, categories=categories), outputs
 
 
 @lru_cache(maxsize=1024)
@@ -261,9 +262,8 @@ def _known_prompt(
     text: str, source_id: str, language: str, categories: tuple[str, ...]
 ) -> PromptRecord:
     """The same record again, whose digest is known then."""
-    return PromptRecord(
-        conversations.prompt_messages(text), source_id, "", "", language, categories
-    )
+    messages = conversations.prompt_messages(text)
+    return PromptRecord(messages, source_id, language=language, categories=categories)
 
 
 UNNAMED = PromptRecord()
@@ -282,7 +282,11 @@ def _categories(values: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(tags, str):
             tags = parse_json(tags) if tags.startswith("{") else {"": {tags: True}}
         for tag, marks in tags.items() if isinstance(tags, dict) else ():
-            met = [name for name, mark in marks.items() if mark is True] if marks else []
+            met = (
+                [name for name, mark in marks.items() if mark is True]
+                if isinstance(marks, dict)
+                else []
+            )
             if tag.startswith("criteria"):
                 met = ["hard prompts"] if len(met) >= HARD_PROMPT_CRITERIA else []
             names += [TAGS.get(name, name.replace("_", " ")) for name in met]

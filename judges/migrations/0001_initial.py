@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
                         max_length=120,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*$",
+                                "^[a-z0-9]+(?:[-.][a-z0-9]+)*\\Z",
                                 "Lower-case letters, digits, single hyphens and dots only.",
                             )
                         ],

@@ -1,6 +1,8 @@
 """Judges and verdicts in the read API."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from judges.models import Judge, Outcome, Verdict, VerdictTrace
 from judges.voting import retract_verdict
@@ -140,3 +142,15 @@ def test_the_number_of_queries_does_not_grow(db, django_assert_num_queries, vote
         retract_verdict(verdict=cast.make_verdict(battle, people, Outcome.A, voter))
     with django_assert_num_queries(queries):
         get(f"arenas/poems/{path}")
+
+
+def test_the_verdicts_of_a_judge_are_found_by_id_and_not_sorted(small_arena):
+    """Otherwise every page would sort all verdicts of the judge: seconds, at a million."""
+    with CaptureQueriesContext(connection) as captured:
+        rows("arenas/poems/verdicts/?judge=people")
+    (sql,) = (q["sql"] for q in captured.captured_queries if 'FROM "judges_verdict"' in q["sql"])
+    assert '"judges_verdict"."judge_id" + 0' in sql
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            assert "ORDER BY" not in " ".join(step[3] for step in cursor.fetchall())

@@ -1,13 +1,17 @@
 import gzip
 import json
 import sys
+from contextlib import suppress
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from arena.models import Arena, Output, Prompt
-from judges.formats.errors import DatasetError
-from judges.formats.reading import LONGEST_RECORD
+from judges.formats import alpaca_eval, arena_hard, table
+from judges.formats.battles import verdict
+from judges.formats.errors import DatasetError, Where
+from judges.formats.reading import LONGEST_RECORD, Row
+from judges.formats.records import JudgeRecord, PromptRecord
 from judges.models import Verdict, VerdictTrace
 from tests.judges.datasets import BATTLES, added, load, outcomes, write_csv, write_jsonl
 
@@ -73,6 +77,59 @@ def test_a_bad_row_is_named_by_file_line_and_column(tmp_path, row, complaint):
 def test_a_bad_value_is_named(tmp_path, values, complaint):
     path = write_jsonl(tmp_path / "votes.jsonl", [BATTLES[0], BATTLES[1] | values])
     refused(path, f"^votes.jsonl, line 2, {complaint}")
+
+
+ODD = [
+    None, True, 0, -1, 2**70, 1e400, -1e400, float("nan"), "", " ", "x", "[", "[[1]]", "{", '{"a": 1}',
+    "\x00", "\ud800", "y" * 500, [], {}, [[]], [{}], [None], [1], {"a": 1}, {"a": {"b": True}},
+    [{"role": "user", "content": "Hi"}], [{"role": "assistant", "content": [{"text": 1}]}],
+    [{"role": ["user"], "content": {"answer": None}}], '[{"role": "assistant", "content": "Hi"}]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", [*table.COLUMNS, "prompt, conversation_a, conversation_b"])
+def test_an_odd_value_in_any_column_is_taken_or_refused_in_words(column):
+    for value in ODD:
+        values = BATTLES[0] | dict.fromkeys(column.split(", "), value)
+        row = Row(Where("votes.jsonl", 1), values)
+        with suppress(DatasetError):  # anything else fails the test
+            assert len(verdict(row, default_judge=JudgeRecord()).prompt.digest) == 64
+
+
+@pytest.mark.parametrize("format", ["alpaca_eval", "arena_hard"])
+def test_an_odd_value_in_any_place_of_other_formats_is_refused_in_words(tmp_path, format):
+    annotation = {"instruction": "Hi", "output_1": "A", "generator_1": "a", "output_2": "B",
+                  "generator_2": "b", "annotator": "gpt-4", "preference": 1.4, "input": "",
+                  "dataset": "d", "raw_completion": None, "price_per_example": 0.1,
+                  "time_per_example": 1, "output": "O", "generator": "g"}  # fmt: skip
+    question = {"uid": "u", "category": "c", "prompt": "P", "turns": [{"content": "P"}]}
+    answer = {"uid": "u", "model": "m", "messages": [{"role": "assistant", "content": "A"}],
+              "choices": [{"turns": [{"content": "A"}]}], "metadata": {"token_len": 1}}  # fmt: skip
+    judgment = {"uid": "u", "model": "m", "baseline": "n", "games": [{"score": "A>B"}] * 2}
+    prompts = {"u": PromptRecord(source_id="u")}
+    readers = {
+        "alpaca_eval": [(annotation, alpaca_eval._record)],
+        "arena_hard": [
+            (question, arena_hard._question),
+            (answer, lambda row: arena_hard._answer(row, tmp_path, prompts)),
+            (judgment, lambda row: arena_hard._judgment(row, tmp_path, JudgeRecord(), prompts, "")),
+        ],
+    }
+    for good, read in readers[format]:
+        for column in good:
+            without = {
+                k: v for k, v in good.items() if k not in ("preference", "prompt", "messages")
+            }
+            for base in (good, without):
+                for value in [
+                    *ODD,
+                    [{"turns": 1}],
+                    [{"turns": [1]}],
+                    [{"score": []}] * 2,
+                    {"token_len": []},
+                ]:
+                    with suppress(DatasetError):
+                        assert read(Row(Where("file", 1), base | {column: value}))
 
 
 def test_the_line_counts_lines_and_not_rows(tmp_path):
