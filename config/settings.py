@@ -125,7 +125,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Rows in the database are the record of work; a message only says "look now". The filesystem broker may
 # lose a message when a worker is killed, and the sweeper asks again.
 CELERY_BROKER_URL = env.url(
-    "CELERY_BROKER_URL", "filesystem://localhost", schemes=("filesystem", "redis", "rediss", "memory")
+    "CELERY_BROKER_URL",
+    "filesystem://localhost",
+    schemes=("filesystem", "redis", "rediss", "memory"),
 )
 if CELERY_BROKER_URL.startswith("filesystem"):
     QUEUE_DIR = VAR_DIR / "queue"

@@ -54,7 +54,7 @@ def records(snapshot: Snapshot, *, of: set[int]) -> dict[tuple[int, int], Record
     """(system, opponent) → record, for the systems whose ids are in ``of``, each seen from its own side."""
     import numpy as np
 
-    from ratings.snapshots import unpack
+    from ratings.packed_tallies import unpack
 
     tallies = SnapshotTallies.objects.filter(snapshot=snapshot).first()
     if tallies is None:

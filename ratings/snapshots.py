@@ -1,6 +1,5 @@
 """Leaderboards: from a slice to an immutable snapshot, and back to check it."""
 
-import io
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -13,6 +12,7 @@ from ratings import cells
 from ratings.engine.rate import RatingTable, rate, rate_elo
 from ratings.engine.tallies import Tallies
 from ratings.models import Rating, Snapshot, SnapshotTallies
+from ratings.packed_tallies import pack
 from ratings.slices import Slice
 from ratings.version import code_version
 
@@ -116,7 +116,9 @@ def _save(
     )
     snapshot.previous = previous
     snapshot.save()
-    SnapshotTallies.objects.create(snapshot=snapshot, npz=pack(system_ids, tallies))
+    SnapshotTallies.objects.create(
+        snapshot=snapshot, npz=pack(system_ids[tallies.a], system_ids[tallies.b], tallies.counts)
+    )
     Rating.objects.bulk_create(
         (
             _rating(snapshot, pk, table, index, before.get(pk))
@@ -160,24 +162,6 @@ def _rating(
         win_rate=real(table.win_rate),
         change=rating - before if rating is not None and before is not None else None,
     )
-
-
-def pack(system_ids: np.ndarray, tallies: Tallies) -> bytes:
-    """Tallies as a compressed .npz, with database ids instead of indexes."""
-    file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        system_a=system_ids[tallies.a],
-        system_b=system_ids[tallies.b],
-        counts=tallies.counts.astype(np.int64),
-    )
-    return file.getvalue()
-
-
-def unpack(npz: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``pack`` read back: ids of A (m,), ids of B (m,), counts (m, 4) of A, B, tie, both bad."""
-    with np.load(io.BytesIO(bytes(npz)), allow_pickle=False) as file:
-        return file["system_a"], file["system_b"], file["counts"]
 
 
 @dataclass(frozen=True, slots=True)

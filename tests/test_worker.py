@@ -110,7 +110,7 @@ class Installation:
         with self.connect() as broker:
             task.apply_async(args=args, connection=broker)
 
-    def wait_until(self, condition: Callable[[], Any], *, seconds: float = 25) -> None:
+    def wait_until(self, condition: Callable[[], Any], *, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert all(worker.poll() in (None, -signal.SIGKILL) for worker in self.workers), (

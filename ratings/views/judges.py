@@ -1,7 +1,5 @@
 """The judges of an arena beside people, and the report of each."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +14,7 @@ from judges.disclosure import disclosed
 from judges.models import Judge
 from judges.selections import id_from
 from ratings import charts, wording
+from ratings.downloads import as_csv, as_json
 from ratings.judge_tables import (
     COLUMNS,
     DEFAULT_SORT,
@@ -52,7 +51,7 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
     rows = [] if unknown_kind else judge_rows(place, kind=kind, sort=sort)
     wanted = request.GET.get("format", "")
     if wanted == "csv":
-        return _csv(f"{place.slug}-judges", COLUMNS, (row.as_dict().values() for row in rows))
+        return as_csv(f"{place.slug}-judges", COLUMNS, (row.as_dict().values() for row in rows))
     if wanted == "json":
         content = {
             "arena": place.slug,
@@ -61,7 +60,7 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
             "level": wording.LEVEL,
             "judges": [row.as_dict() for row in rows],
         }
-        return _json_download(f"{place.slug}-judges", content)
+        return as_json(f"{place.slug}-judges", content)
     kept = {"kind": kind} if kind and not unknown_kind else {}
     scale = tau_scale(rows)
     context = {
@@ -216,31 +215,9 @@ def _download(
             "timings": report.timings,
             "figures": report.figures,
         }
-        return _json_download(name, content)
+        return as_json(name, content)
     table = TABLES.get(request.GET.get("table", "systems"))
     if wanted != "csv" or table is None:
         raise Http404(f"format is json, or csv with table one of {', '.join(TABLES)}.")
     columns, rows = table(report.figures)
-    return _csv(f"{name}-{request.GET.get('table', 'systems')}", columns, rows)
-
-
-def _csv(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    writer = csv.writer(response)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return response
-
-
-def _cell(value: Any) -> Any:
-    """Names come from strangers, and a spreadsheet would run one that begins like a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
-
-
-def _json_download(name: str, content: Mapping[str, Any]) -> JsonResponse:
-    response = JsonResponse(content, json_dumps_params={"ensure_ascii": False, "indent": 1})
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.json"'
-    return response
+    return as_csv(f"{name}-{request.GET.get('table', 'systems')}", columns, rows)

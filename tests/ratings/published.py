@@ -9,9 +9,10 @@ from django.test import override_settings
 from django.utils import timezone
 
 from arena.models import Arena, System
-from ratings import publications, snapshots
+from ratings import publications
 from ratings.engine.tallies import tally
 from ratings.models import Publication, Rating, Snapshot, SnapshotTallies
+from ratings.packed_tallies import pack
 from ratings.slices import Slice
 
 
@@ -91,7 +92,9 @@ def hand_made(arena: Arena, *, n_systems: int, unranked: tuple[str, ...] = ()) -
         np.repeat(a, 4), np.repeat(b, 4), np.tile([0, 0, 1, 2], len(a)), n_systems=n_systems
     )
     ids = np.array([system.pk for system in systems])
-    SnapshotTallies.objects.create(snapshot=snapshot, npz=snapshots.pack(ids, tallies))
+    SnapshotTallies.objects.create(
+        snapshot=snapshot, npz=pack(ids[tallies.a], ids[tallies.b], tallies.counts)
+    )
     Publication.objects.update_or_create(
         arena=arena,
         kind=Publication.Kind.LEADERBOARD,

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from judges.models import Outcome, Verdict
 from judges.voting import retract_verdict
-from ratings import snapshots
+from ratings import packed_tallies, snapshots
 from ratings.models import Rating, Snapshot
 from ratings.slices import Slice
 from tests import cast
@@ -108,7 +108,7 @@ def test_a_snapshot_is_written_once(snapshot):
 
 
 def test_the_tallies_of_a_snapshot_are_those_of_its_verdicts(small_arena, snapshot):
-    system_a, system_b, counts = snapshots.unpack(snapshot.tallies.npz)
+    system_a, system_b, counts = packed_tallies.unpack(snapshot.tallies.npz)
     assert counts.sum() == snapshot.n_verdicts
     for a, b, row in zip(system_a.tolist(), system_b.tolist(), counts.tolist(), strict=True):
         for outcome in Outcome:
