@@ -111,15 +111,15 @@ def gaps(alpha: Estimate | None) -> Clause:
         "compresses": "It compresses gaps",
         "like people": "Its gaps between systems are about those of people",
         "unclear": "Whether it exaggerates or compresses gaps can’t be told yet",
-        "too few data": "Too few data to say whether it exaggerates gaps",
+        "no answer": "Its verdicts don’t tell whether it exaggerates gaps",
     }[word]
     return Clause(sentence + of, anchor)
 
 
 def gaps_in_a_word(alpha: Estimate | None) -> str:
-    """For a table: exaggerates, compresses, like people, unclear, or too few data."""
+    """For a table: exaggerates, compresses, like people, unclear, or no answer."""
     if alpha is None or not alpha.has_interval:
-        return "too few data"
+        return "no answer"
     if ALPHA_LIKE_PEOPLE[0] <= alpha.lower and alpha.upper <= ALPHA_LIKE_PEOPLE[1]:
         return "like people"
     if alpha.lower > 1:

@@ -159,7 +159,7 @@ def test_the_line_counts_lines_and_not_rows(tmp_path):
         (b"left,right\nAda,Basil\n", "votes.csv", "there is no column model_a and no model_b and no"),
         (b"PAR1 and then nothing", "votes.parquet", "votes.parquet: not a Parquet file"),
         (b"hello", "votes.csv.gz", "not a sound gzip file"),
-        (gzip.compress(HEADER.encode()), "votes.csv", "gzip data: the name must end with .gz"),
+        (gzip.compress(HEADER.encode(), mtime=0), "votes.csv", "gzip data: the name must end with .gz"),
         (b"hello", "votes.txt", "the name must end with one of .csv, .jsonl, .json, .parquet"),
     ],
 )  # fmt: skip

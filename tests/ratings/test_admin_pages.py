@@ -79,8 +79,7 @@ def test_every_table_that_people_look_at_has_a_page():
 def test_every_list_search_and_row_opens(staff, arena, subtests):
     for model in OURS:
         with subtests.test(model=model.__name__):
-            row = model.objects.first()
-            assert row is not None
+            row = model.objects.latest("pk")
             assert str(row.pk) in staff.get(address(model, "changelist")).content.decode()
             for term in (str(row.pk), "poems", "judge llm", "9" * 30, "x' OR 1=1"):
                 assert staff.get(address(model, "changelist"), {"q": term}).status_code == 200

@@ -6,7 +6,9 @@ from io import StringIO
 import pytest
 import schemathesis
 from django.core.management import call_command
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -117,6 +119,18 @@ def real(db, settings) -> dict[str, dict[str, str | int]]:
     return {noun: {"arena": arena.slug, **path} for noun, path in rows.items()}
 
 
+@pytest.fixture
+def connection_stays_open():
+    """Requests end by closing the connection, which here has the transaction of the test."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.usefixtures("connection_stays_open")
 def test_the_answers_are_as_described(real, subtests):
     """Draws requests, right and wrong ones, to rows that are there and to any others."""
     document = schemathesis.openapi.from_wsgi("/api/v1/schema/", get_wsgi_application())

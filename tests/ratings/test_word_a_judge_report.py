@@ -108,8 +108,8 @@ def test_too_few_data_for_a_ranking(tau, ceiling, figures):
         ((1.15, 1.05, 1.25), "like people", "Its gaps between systems are about those of people (α 1.15)"),
         ((1.2, 1.05, 1.26), "exaggerates", "It exaggerates gaps (α 1.20)"),
         ((1.2, 0.7, 2.0), "unclear", "Whether it exaggerates or compresses gaps can’t be told yet (α 1.20)"),
-        ((1.2, None, None), "too few data", "Too few data to say whether it exaggerates gaps (α 1.20)"),
-        (None, "too few data", "Too few data to say whether it exaggerates gaps"),
+        ((1.2, None, None), "no answer", "Its verdicts don’t tell whether it exaggerates gaps (α 1.20)"),
+        (None, "no answer", "Its verdicts don’t tell whether it exaggerates gaps"),
     ],
 )  # fmt: skip
 def test_what_it_does_to_gaps(alpha, word, text):
