@@ -62,7 +62,6 @@ INSTALLED_APPS = [
     "django_filters",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "arena",
     "judges",
     "ratings",
@@ -204,9 +203,6 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Battles, verdicts, leaderboards and judge reports, read-only.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
 }
 
 LOGGING = {
