@@ -47,7 +47,7 @@ def rows_of(shape: str, n: int, rng: np.random.Generator) -> Iterator[list[str]]
                    "winner", "judge"],
         "named": ["question_id", "model_a", "model_b", "winner", "judge"],
     }[shape]  # fmt: skip
-    battles = np.column_stack([_two(rng, BATTLES), rng.integers(PROMPTS, size=BATTLES)])
+    battles = _battles(rng)
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
         winners = rng.choice(4, size=size, p=[0.4, 0.35, 0.15, 0.1]).tolist()
@@ -67,6 +67,15 @@ def rows_of(shape: str, n: int, rng: np.random.Generator) -> Iterator[list[str]]
                 voter = f"arena_user_{(i // BATTLES) + (i % BATTLES) * 7 % VOTERS}"
                 texts = [_text(f"{s}-{x}") for s in (a, b)]
                 yield [str(x), _text(f"q{x}"), _name(a), _name(b), *texts, WINNERS[w], voter]
+
+
+def _battles(rng: np.random.Generator) -> np.ndarray:
+    """(BATTLES, 3): two systems in either order, and a prompt; no battle twice."""
+    a, b = np.triu_indices(SYSTEMS, 1)
+    chosen = rng.choice(len(a) * PROMPTS, size=BATTLES, replace=False)
+    sides = np.column_stack([a[chosen // PROMPTS], b[chosen // PROMPTS]])
+    sides = rng.permuted(sides, axis=1)
+    return np.column_stack([sides, chosen % PROMPTS])
 
 
 def _two(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -150,6 +150,7 @@ JOB_LEASE_SECONDS = env.number("JURYBOX_JOB_LEASE_SECONDS", 600, at_least=5)
 SWEEP_SECONDS = env.number("JURYBOX_SWEEP_SECONDS", 30, at_least=1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
+    "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
+from django.conf import settings as django_settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -60,8 +62,10 @@ def work_on(run: JudgeRun) -> JudgeRun:
     if run.state in finished or not JudgeRun.objects.claim(run.pk):
         return run
     run.refresh_from_db()
-    run.state = JudgeRun.State.RUNNING
-    run.save(update_fields=["state"])
+    # Battles may have come since the run was started, and those that failed are tried again.
+    run.state, run.failed = JudgeRun.State.RUNNING, 0
+    run.total = run.done + _open(run.judge).count()
+    run.save(update_fields=["state", "failed", "total"])
     try:
         _judge_all(run)
     except Exception as error:
@@ -71,7 +75,8 @@ def work_on(run: JudgeRun) -> JudgeRun:
             error=f"{type(error).__name__}: {error}",
         )
         raise
-    JudgeRun.objects.filter(pk=run.pk).update(
+    # Unless it was cancelled meanwhile.
+    JudgeRun.objects.filter(pk=run.pk, state=JudgeRun.State.RUNNING).update(
         state=JudgeRun.State.DONE,
         claimed_until=None,
         attempts=0,
@@ -79,6 +84,12 @@ def work_on(run: JudgeRun) -> JudgeRun:
     )
     run.refresh_from_db()
     return run
+
+
+def unfinished_runs() -> list[int]:
+    """Runs that nobody works on although they aren't finished: not begun yet, or their worker died."""
+    states = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING)
+    return list(JudgeRun.objects.unclaimed().filter(state__in=states).values_list("pk", flat=True))
 
 
 def _open(judge: Judge) -> QuerySet[Battle]:
@@ -101,6 +112,8 @@ def _judge_all(run: JudgeRun) -> None:
         )
     score = partial(_score, program, {})
     for chunk in _chunks(run.judge):
+        if not _keep(run):
+            return
         verdicts, failed = [], 0
         for battle in chunk:
             try:
@@ -110,6 +123,13 @@ def _judge_all(run: JudgeRun) -> None:
                 continue
             verdicts.append((battle, scores))
         _store(run, verdicts, failed=failed, program=program, margin=settings["margin"])
+
+
+def _keep(run: JudgeRun) -> bool:
+    """Renew the lease; False when the run was cancelled."""
+    until = timezone.now() + timedelta(seconds=django_settings.JOB_LEASE_SECONDS)
+    running = JudgeRun.objects.filter(pk=run.pk, state=JudgeRun.State.RUNNING)
+    return bool(running.update(claimed_until=until))
 
 
 def _chunks(judge: Judge) -> Iterator[list[Battle]]:
@@ -167,6 +187,8 @@ def _store(
     )
     run.done += len(decided)
     run.failed += failed
-    run.save(update_fields=["done", "failed"])
+    # A battle that came during the run is judged with the rest.
+    run.total = max(run.total, run.done + run.failed)
+    run.save(update_fields=["done", "failed", "total"])
     if verdicts:
         announce(arena_id=run.arena_id, judge_ids=[run.judge_id])

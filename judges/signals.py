@@ -1,4 +1,4 @@
-"""What this room tells others. Sent after the transaction that caused it has been committed."""
+"""What this room tells others. Sent within the transaction that caused it."""
 
 from django.dispatch import Signal
 

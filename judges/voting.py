@@ -1,7 +1,6 @@
 """Verdicts in: one verb for the browser, the API, imports of single votes and judge workers."""
 
 from datetime import datetime
-from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -81,7 +80,5 @@ def retract_verdict(*, verdict: Verdict, reason: str = "") -> Retraction:
 
 
 def announce(*, arena_id: int, judge_ids: list[int]) -> None:
-    """Tell the rooms above once the transaction is committed."""
-    transaction.on_commit(
-        partial(verdicts_changed.send, Verdict, arena_id=arena_id, judge_ids=frozenset(judge_ids))
-    )
+    """Tell the rooms above, in the transaction of the verdicts: what they note stands or falls with it."""
+    verdicts_changed.send(Verdict, arena_id=arena_id, judge_ids=frozenset(judge_ids))

@@ -88,11 +88,12 @@ def count(*, arena: Arena, slice: Slice, up_to: tuple[int, int] | None = None) -
     an unknown judge.
     """
     ids = judge_ids(arena=arena, judge=slice.judge)
-    verdicts = _verdicts(arena, slice, ids)
+    last = None if up_to is None else up_to[0]
+    verdicts = Verdict.objects.filter(_which(arena, slice, ids, last=last))
     # From the few retractions to their verdicts: the other way round would read every verdict.
-    retracted = Retraction.objects.filter(_which(arena, slice, ids, path="verdict__"))
+    retracted = Retraction.objects.filter(_which(arena, slice, ids, path="verdict__", last=last))
     if up_to is None:
-        last_verdict, last_retraction = _watermark()
+        last_verdict, last_retraction = watermark()
     else:
         last_verdict, last_retraction = up_to
         verdicts = verdicts.filter(pk__lte=last_verdict)
@@ -106,7 +107,7 @@ def count(*, arena: Arena, slice: Slice, up_to: tuple[int, int] | None = None) -
         .values_list("verdict__pair_id", "verdict__outcome", "verdict__prompt_id")
         .annotate(n=Count("*"))
     )
-    if up_to is None and _watermark() != (last_verdict, last_retraction):
+    if up_to is None and watermark() != (last_verdict, last_retraction):
         # Verdicts arrived while we counted; count once more, as at the time when we began.
         return count(arena=arena, slice=slice, up_to=(last_verdict, last_retraction))
     rows = _subtract(rows, taken_back)
@@ -139,11 +140,9 @@ def count(*, arena: Arena, slice: Slice, up_to: tuple[int, int] | None = None) -
     )
 
 
-def _verdicts(arena: Arena, slice: Slice, ids: list[int]) -> QuerySet[Verdict]:
-    return Verdict.objects.filter(_which(arena, slice, ids))
-
-
-def _which(arena: Arena, slice: Slice, ids: list[int], *, path: str = "") -> Q:
+def _which(
+    arena: Arena, slice: Slice, ids: list[int], *, path: str = "", last: int | None = None
+) -> Q:
     """The condition that a verdict belongs to the slice; ``path`` leads from the model to the verdict."""
     # One judge by equality: then the index gives the rows in the order of the groups.
     judges = {"judge_id": ids[0]} if len(ids) == 1 else {"judge_id__in": ids}
@@ -160,6 +159,8 @@ def _which(arena: Arena, slice: Slice, ids: list[int], *, path: str = "") -> Q:
         decided = Verdict.objects.filter(
             judge_id__in=others, criterion=slice.criterion, retraction=None
         )
+        if last is not None:
+            decided = decided.filter(pk__lte=last)
         wanted["battle_id__in"] = decided.order_by().values("battle_id")
     return Q(**{path + name: value for name, value in wanted.items()})
 
@@ -168,7 +169,8 @@ def _midnight(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=UTC)
 
 
-def _watermark() -> tuple[int, int]:
+def watermark() -> tuple[int, int]:
+    """The last verdict's id and the last retraction's: a cut through time, for ``up_to``."""
     return (
         Verdict.objects.aggregate(last=Max("pk"))["last"] or 0,
         Retraction.objects.aggregate(last=Max("pk"))["last"] or 0,
@@ -240,11 +242,16 @@ def _n_voters(slice: Slice, ids: list[int], verdicts: QuerySet[Verdict]) -> int:
     return verdicts.exclude(voter=None).order_by().values("voter_id").distinct().count()
 
 
-def votes_by_battle(*, arena: Arena, slice: Slice) -> tuple[dict[int, list[int]], dict[int, int]]:
+def votes_by_battle(
+    *, arena: Arena, slice: Slice, up_to: tuple[int, int]
+) -> tuple[dict[int, list[int]], dict[int, int]]:
     """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt})."""
-    verdicts = _verdicts(arena, slice, judge_ids(arena=arena, judge=slice.judge))
+    ids = judge_ids(arena=arena, judge=slice.judge)
+    verdicts = Verdict.objects.filter(_which(arena, slice, ids, last=up_to[0]))
+    taken_back = Retraction.objects.filter(pk__lte=up_to[1]).values("verdict_id")
     rows = _fetch(
-        verdicts.filter(retraction=None)
+        verdicts.filter(pk__lte=up_to[0])
+        .exclude(pk__in=taken_back)
         .order_by()
         .values_list("battle_id", "outcome", "prompt_id")
         .annotate(n=Count("*"))

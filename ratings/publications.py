@@ -90,12 +90,14 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
     affected = Q(judge_id__in=ids)
     if Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD).exists():
         affected |= Q(counts_people=True)
+    known = Publication.objects.filter(affected, arena_id=arena_id)
     # Those that gave up are tried again: the new verdict may have mended what failed.
-    fresh = Publication.objects.filter(
-        Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS), affected, arena_id=arena_id
-    )
+    fresh = known.filter(Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS))
     keys = list(fresh.values_list("pk", flat=True))
     if not keys:
+        if not known.exists():
+            # The first verdicts of these judges: their figures are published without being asked for.
+            publish_defaults(arena=Arena.objects.get(pk=arena_id))
         return 0
     Publication.objects.filter(pk__in=keys).update(stale_since=timezone.now(), attempts=0, error="")
     request_refresh(keys, countdown=settings.REFRESH_DEBOUNCE_SECONDS)
@@ -168,7 +170,13 @@ def work() -> QuerySet[Publication]:
 
 def sweep() -> int:
     """Ask again for all work that is due: whatever message or worker was lost. How many were asked for."""
-    keys = list(work().filter(attempts__lt=MAX_ATTEMPTS).values_list("pk", flat=True))
+    due = work()
+    due.filter(attempts__gte=MAX_ATTEMPTS, claimed_until__isnull=False).update(
+        claimed_until=None,
+        stale_since=timezone.now(),
+        error=f"The worker died {MAX_ATTEMPTS} times while it computed this.",
+    )
+    keys = list(due.filter(attempts__lt=MAX_ATTEMPTS).values_list("pk", flat=True))
     request_refresh(keys, countdown=0)
     if keys:
         log.info("Asked again for %d publications.", len(keys))

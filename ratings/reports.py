@@ -12,6 +12,7 @@ from judges.models import Judge
 from ratings import cells
 from ratings.engine.figure import Figure
 from ratings.engine.judge_report import Instances, JudgeFigures, judge_report
+from ratings.engine.majority import majority
 from ratings.engine.rate import RatingTable, rate
 from ratings.engine.tallies import ClusteredTallies, tally_by_cluster
 from ratings.models import JudgeReport
@@ -42,8 +43,10 @@ def build(
         slice, judge=reference, shared_with=slice.judge if slice.shared_with else ""
     )
     started = perf_counter()
-    own = cells.count(arena=arena, slice=slice)
-    theirs = cells.count(arena=arena, slice=other_side)
+    # One cut through time for everything that the report counts.
+    up_to = cells.watermark()
+    own = cells.count(arena=arena, slice=slice, up_to=up_to)
+    theirs = cells.count(arena=arena, slice=other_side, up_to=up_to)
     counted = perf_counter() - started
     data_digest = cells.joint_digest(own, theirs)
     identity = {
@@ -59,7 +62,7 @@ def build(
     if same:
         return same
     sides = _same_numbering(own, theirs)
-    instances = _instances(arena, slice, other_side)
+    instances = _instances(arena, slice, other_side, up_to=up_to)
     families, judge_family = _families(arena, judge)
     started = perf_counter()
     figures = judge_report(
@@ -98,16 +101,25 @@ def _same_numbering(own: cells.Cells, theirs: cells.Cells) -> list[ClusteredTall
     ]
 
 
-def _instances(arena: Arena, slice: Slice, other_side: Slice) -> Instances:
-    """Battle by battle, those that both decided: the judge's most frequent outcome and people's votes."""
+def _instances(
+    arena: Arena, slice: Slice, other_side: Slice, *, up_to: tuple[int, int]
+) -> Instances:
+    """Battle by battle, those that both decided: the judge's majority (none is a tie, whichever label comes
+    first) and people's votes."""
     votes, prompts = zip(
-        *(cells.votes_by_battle(arena=arena, slice=side) for side in (slice, other_side)),
+        *(
+            cells.votes_by_battle(arena=arena, slice=side, up_to=up_to)
+            for side in (slice, other_side)
+        ),
         strict=True,
     )
     shared = sorted(votes[0].keys() & votes[1].keys())
+    own, people = (
+        np.array([side[battle] for battle in shared], dtype=float).reshape(-1, 4) for side in votes
+    )
     return Instances(
-        judge=np.array([int(np.argmax(votes[0][battle])) for battle in shared], dtype=np.int64),
-        votes=np.array([votes[1][battle] for battle in shared], dtype=float).reshape(-1, 4),
+        judge=majority(own, rule="plurality_else_tie"),
+        votes=people,
         prompt=np.array([prompts[1][battle] for battle in shared], dtype=np.int64),
     )
 

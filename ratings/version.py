@@ -5,14 +5,18 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ENGINE = Path(__file__).parent / "engine"
+HERE = Path(__file__).parent
+# What turns verdicts into figures, beside the engine itself.
+AROUND_THE_ENGINE = ("cells.py", "reports.py", "snapshots.py")
+LIBRARIES = ("numpy", "scipy", "choix")
 
 
 @cache
 def code_version() -> str:
-    """The release and the first ten digits of the SHA-256 of the engine's sources and of numpy's release."""
-    hasher = hashlib.sha256(version("numpy").encode())
-    for file in sorted(ENGINE.glob("**/*.py")):
+    """The release and the first ten digits of the SHA-256 of the sources and of the libraries' releases."""
+    hasher = hashlib.sha256(" ".join(version(library) for library in LIBRARIES).encode())
+    files = [HERE / name for name in AROUND_THE_ENGINE]
+    for file in [*sorted((HERE / "engine").glob("**/*.py")), *files]:
         hasher.update(file.name.encode())
         hasher.update(file.read_bytes())
     try:

@@ -311,7 +311,7 @@ def _confidence(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= 1:
         raise DatasetError(f"{str(value)[:80]!r} is not between 0 and 1.", column="confidence")
@@ -345,10 +345,11 @@ def _time(values: Mapping[str, Any]) -> datetime | None:
             pass
         try:
             moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            # In our own time zone, which the first and the last hours of the calendar don't have.
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             raise DatasetError(
                 f"{str(value)[:80]!r} is neither seconds since 1970 nor an ISO date and time.",
                 column=column,
             ) from None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None

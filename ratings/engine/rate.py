@@ -8,7 +8,7 @@ import numpy as np
 
 from ratings.engine.bootstrap import bootstrap_cells, bootstrap_clusters
 from ratings.engine.bradley_terry import BradleyTerryFit, fit_bradley_terry
-from ratings.engine.comparability import Status
+from ratings.engine.comparability import comparability
 from ratings.engine.davidson import DavidsonFit, fit_davidson
 from ratings.engine.elo import elo
 from ratings.engine.ranks import rank_intervals, rank_upper_bound, tiers
@@ -90,17 +90,18 @@ def rate_elo(
     tallies: Tallies, *, rounds: int = 1000, seed: int, level: float = 0.95
 ) -> RatingTable:
     """Elo: medians over 100 random orders; the interval holds `level` of `rounds` orders of resampled
-    verdicts, so it shows the dependence on the order too."""
+    verdicts, so it shows the dependence on the order too. The largest weak component is ranked."""
     started = perf_counter()
     found = elo(tallies, seed=seed)
     fitted = perf_counter()
     drawn = elo(tallies, shuffles=rounds, seed=seed + 1, resample=True)
-    status = np.where(np.isfinite(found.rating), Status.RANKED, Status.NO_BATTLES).astype(object)
+    # Elo stays finite where nobody ever lost, but islands that never met have no common scale.
+    linked = comparability(tallies, ridge=1.0)
     return _table(
         tallies,
-        rating=found.rating,
+        rating=np.where(linked.ranked, found.rating, np.nan),
         replicates=drawn.orders,
-        status=status,
+        status=linked.status,
         level=level,
         nu=None,
         iterations=found.n_used,

@@ -110,3 +110,17 @@ def test_elo_finds_the_order_of_clearly_different_systems():
 def test_elo_of_nobody_is_nothing():
     table = rate_elo(tally([], [], np.array([], int), n_systems=3), rounds=50, seed=1)
     assert np.isnan(table.rating).all()
+
+
+def test_elo_ranks_no_islands_together():
+    table = rate_elo(
+        tally([0, 1, 0, 2, 3], [1, 0, 1, 3, 2], [0, 0, 0, 0, 0], n_systems=5), rounds=50, seed=1
+    )
+    assert table.status.tolist() == [
+        "ranked",
+        "ranked",
+        "not_comparable",
+        "not_comparable",
+        "no_battles",
+    ]
+    assert np.isfinite(table.rating).tolist() == [True, True, False, False, False]

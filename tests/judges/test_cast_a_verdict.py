@@ -38,12 +38,9 @@ def test_a_verdict_repeats_its_battle(battle, llm):
     assert (verdict.pair, verdict.prompt) == (battle.pair, battle.prompt)
 
 
-def test_sending_the_same_verdict_twice_changes_nothing(
-    battle, llm, heard, django_capture_on_commit_callbacks
-):
-    with django_capture_on_commit_callbacks(execute=True):
-        first = cast_verdict(battle=battle, judge=llm, outcome=Outcome.TIE)
-        second = cast_verdict(battle=battle, judge=llm, outcome=Outcome.TIE)
+def test_sending_the_same_verdict_twice_changes_nothing(battle, llm, heard):
+    first = cast_verdict(battle=battle, judge=llm, outcome=Outcome.TIE)
+    second = cast_verdict(battle=battle, judge=llm, outcome=Outcome.TIE)
     assert first == second
     assert Verdict.objects.count() == 1
     assert heard == [(battle.arena_id, {llm.pk})]
@@ -77,13 +74,11 @@ def test_the_words_behind_a_verdict_are_kept_beside_it(battle, llm):
     assert (verdict.trace.rationale, verdict.trace.completion) == ("A rhymes.", "[[A]]")
 
 
-def test_a_retraction_keeps_the_verdict_and_counts_once(
-    battle, llm, heard, django_capture_on_commit_callbacks
-):
+def test_a_retraction_keeps_the_verdict_and_counts_once(battle, llm, heard):
     verdict = cast_verdict(battle=battle, judge=llm, outcome=Outcome.A)
-    with django_capture_on_commit_callbacks(execute=True):
-        retract_verdict(verdict=verdict, reason="misclick")
-        retract_verdict(verdict=verdict)
+    heard.clear()
+    retract_verdict(verdict=verdict, reason="misclick")
+    retract_verdict(verdict=verdict)
     assert Verdict.objects.count() == 1
     assert Retraction.objects.get().reason == "misclick"
     assert heard == [(battle.arena_id, {llm.pk})]

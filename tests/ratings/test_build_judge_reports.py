@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from judges.models import Judge, Outcome, Verdict
-from ratings import reports
+from ratings import publications, reports
 from ratings.models import JudgeReport
 from ratings.publications import report_slice
 from ratings.slices import Slice, SliceError
@@ -114,3 +114,22 @@ def test_the_command_refuses_to_compare_people_with_themselves(small_arena):
 def test_the_command_names_the_judges_that_there_are(small_arena):
     with pytest.raises(CommandError, match="it has people, judge-llm"):
         call_command("judge_report", arena="poems", judge="nobody")
+
+
+def test_a_judge_that_contradicts_itself_has_tied(small_arena):
+    """Neither label wins because it comes first."""
+    judge = cast.make_judge(small_arena, "Wavering", Judge.Kind.LLM)
+    Verdict.objects.filter(voter__handle="bob").delete()
+    for battle in small_arena.battles.all():
+        cast.make_verdict(battle, judge, Outcome.A)
+        cast.make_verdict(battle, judge, Outcome.B, repetition=1)
+    table = reports.build(arena=small_arena, slice=report_slice(judge)).figures["confusion"]
+    assert [row[:2] for row in table] == [[0, 0]] * 3
+    assert sum(row[2] for row in table) == 36
+
+
+def test_the_report_of_the_command_is_the_one_that_pages_show(small_arena, copycat):
+    call_command("judge_report", arena="poems", judge="copycat")
+    publication = publications.report_for(arena=small_arena, judge=copycat)
+    assert publication.report == JudgeReport.objects.get()
+    assert not publication.is_pending

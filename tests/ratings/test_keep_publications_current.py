@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -195,6 +196,38 @@ def test_the_sweeper_gives_up_after_three_attempts_until_a_new_verdict(
     assert queued
 
 
+def test_a_worker_that_died_three_times_leaves_the_reason(people, queued):
+    past = timezone.now() - timedelta(seconds=1)
+    Publication.objects.filter(pk=people.pk).update(
+        claimed_until=past, attempts=publications.MAX_ATTEMPTS
+    )
+    assert publications.sweep() == 0
+    people.refresh_from_db()
+    assert people.error == "The worker died 3 times while it computed this."
+    assert people.claimed_until is None
+
+
+def test_first_verdicts_publish_figures_without_being_asked(
+    small_arena, queued, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        vote(small_arena)
+    kinds = Publication.objects.order_by("kind", "pk").values_list("kind", "slice__judge")
+    assert list(kinds) == [
+        ("leaderboard", "people"),
+        ("leaderboard", "judge-llm"),
+        ("report", "judge-llm"),
+    ]
+
+
+def test_what_a_vote_makes_stale_is_undone_with_the_vote(small_arena, people):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        vote(small_arena)
+        raise RuntimeError("the connection broke")
+    people.refresh_from_db()
+    assert people.stale_since is None
+
+
 def test_a_broker_that_is_away_loses_no_vote_and_no_work(
     small_arena, people, monkeypatch, caplog, django_capture_on_commit_callbacks
 ):
@@ -214,5 +247,5 @@ def test_a_thousand_votes_write_the_publication_once(
 ):
     judge = small_arena.judges.get(slug="people")
     publications.mark_stale(arena_id=small_arena.pk, judge_ids=[judge.pk])
-    with django_assert_num_queries(2):  # is it people's? what is fresh? and no UPDATE
+    with django_assert_num_queries(3):  # is it people's? what is fresh? is any known? no UPDATE
         publications.mark_stale(arena_id=small_arena.pk, judge_ids=[judge.pk])

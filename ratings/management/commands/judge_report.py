@@ -5,8 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ratings import reports
+from arena.models import Arena
+from ratings import publications, reports
 from ratings.management.commands import _slices
+from ratings.models import JudgeReport
 from ratings.slices import PEOPLE, Slice, SliceError, judge_ids
 from ratings.tables import report_as_json
 
@@ -39,8 +41,7 @@ class Command(BaseCommand):
         try:
             for side in (judge, reference):
                 judge_ids(arena=arena, judge=side)
-            slice = Slice(judge=judge, shared_with="" if options["all_battles"] else reference)
-            report = reports.build(arena=arena, slice=slice, reference=reference)
+            report = self.report(arena, judge, reference, all_battles=options["all_battles"])
         except SliceError as error:
             raise CommandError(str(error)) from error
         if options["json"]:
@@ -64,6 +65,18 @@ class Command(BaseCommand):
             self.stdout.write(f"{label:>36}  {_written(report.figures[name])}")
         for note in report.figures["notes"]:
             self.stdout.write(f"  note: {note}")
+
+    def report(self, arena: Arena, judge: str, reference: str, *, all_battles: bool) -> JudgeReport:
+        if reference != PEOPLE:
+            slice = Slice(judge=judge, shared_with="" if all_battles else reference)
+            return reports.build(arena=arena, slice=slice, reference=reference)
+        # Against people it is what the judges' page shows, too.
+        publication = publications.report_for(
+            arena=arena,
+            judge=arena.judges.get(slug=judge),
+            battles="all" if all_battles else "shared",
+        )
+        return publications.refresh_now(publication).report
 
 
 def _written(figure: dict[str, Any] | None) -> str:

@@ -1,0 +1,20 @@
+"""Celery's edge of this room: every task calls one verb."""
+
+from celery import shared_task
+
+from judges import runs
+from judges.models import JudgeRun
+
+
+@shared_task
+def work_on_run(key: int) -> None:
+    runs.work_on(JudgeRun.objects.select_related("judge", "arena").get(pk=key))
+
+
+@shared_task
+def sweep_runs() -> int:
+    """Ask again for the runs that a lost message or a dead worker left; how many were asked for."""
+    keys = runs.unfinished_runs()
+    for key in keys:
+        work_on_run.delay(key)
+    return len(keys)
