@@ -5,9 +5,9 @@ NOTHING, so that what is there already costs a look at an index and no error.
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -80,16 +80,14 @@ def is_postgresql() -> bool:
 
 
 def moment(value: datetime) -> str:
-    """A time as both databases read it, in UTC."""
-    return moments()(value)
+    """A time in UTC as both databases read it; on SQLite as Django's own adapter writes it."""
+    return moments([value])[0]
 
 
-def moments() -> Callable[[datetime], str]:
-    """moment() for many: which database it is for is asked once."""
-    if is_postgresql():
-        return datetime.isoformat
-    # What Django's own adapter writes.
-    return lambda value: str(value.astimezone(UTC))[:-6]
+def moments(values: Iterable[datetime]) -> list[str]:
+    """moment() of many."""
+    texts = [str(value) for value in values]
+    return texts if is_postgresql() else [text.removesuffix("+00:00") for text in texts]
 
 
 class Stage:

@@ -201,7 +201,8 @@ class Importer:
             a, b = system_ids[first], system_ids[second]
             sides.append((a, b) if a < b else (b, a))
         pair_ids = self.pairs.ids(dict.fromkeys(sides))
-        identities = self._identities(decisions)
+        times = bulk.moments([decision.cast_at or self.now for decision in decisions])
+        identities = self._identities(decisions, times)
 
         keys = []
         for decision, side, identity in zip(decisions, sides, identities, strict=True):
@@ -215,9 +216,8 @@ class Importer:
         battle_ids = self.battles.ids(dict.fromkeys(keys))
 
         rows, kept = [], []
-        moment, now = bulk.moments(), bulk.moment(self.now)
-        for decision, key, identity, judge, voter in zip(
-            decisions, keys, identities, judges, voters, strict=True
+        for decision, key, identity, judge, voter, time in zip(
+            decisions, keys, identities, judges, voters, times, strict=True
         ):
             battle = battle_ids.get(key)
             if battle is None:
@@ -233,11 +233,9 @@ class Importer:
             if system_ids[decision.systems[0]] != key[3]:
                 outcome = MIRRORED[outcome]
                 shown_first = None if shown_first is None else 1 - shown_first
-            cast_at = decision.cast_at
             rows.append(
                 VerdictRow(battle, key[0], key[1], judge, voter, decision.criterion, int(outcome),
-                           shown_first, decision.confidence, repetition,
-                           now if cast_at is None else moment(cast_at))
+                           shown_first, decision.confidence, repetition, time)
             )  # fmt: skip
             kept.append(decision)
         rows, kept = self._without_duplicates(rows, kept)
@@ -278,12 +276,15 @@ class Importer:
                 ) from None
         return [ids[id(decision.judge)] for decision in decisions]
 
-    def _identities(self, decisions: list[VerdictRecord]) -> list[int]:
+    def _identities(self, decisions: list[VerdictRecord], times: list[str]) -> list[int]:
         """What tells each row from all others of its source: 63 bits, of its id or of what it says.
 
         Rows that say the same are told apart by how many came before.
         """
-        contents = [_content(decision, self.source, self.named_source) for decision in decisions]
+        contents = [
+            _content(decision, time if decision.cast_at else "", self.source, self.named_source)
+            for decision, time in zip(decisions, times, strict=True)
+        ]
         hashes = [hash63(content) for content in contents]
         plain = [n for n, decision in enumerate(decisions) if not decision.row_id]
         for n, ordinal in zip(
@@ -369,15 +370,14 @@ class Importer:
 
 def size_of(record: Record) -> int:
     """Roughly how many characters it holds."""
-    match record:
-        case VerdictRecord(outputs=tuple() as texts):
-            return len(record.where.text) + len(texts[0]) + len(texts[1])
-        case VerdictRecord():
-            return len(record.where.text)
-        case OutputRecord():
-            return len(record.where.text) + len(record.text)
-        case PromptRecord():
-            return sum(len(message["content"]) for message in record.messages)
+    if isinstance(record, VerdictRecord):
+        texts = record.outputs
+        own = len(texts[0]) + len(texts[1]) if isinstance(texts, tuple) else 0
+        return len(record.where.text) + own
+    if isinstance(record, OutputRecord):
+        return len(record.where.text) + len(record.text)
+    if isinstance(record, PromptRecord):
+        return sum(len(message["content"]) for message in record.messages)
     return 0
 
 
@@ -387,7 +387,7 @@ def hash63(*parts: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
-def _content(decision: VerdictRecord, source: str, named_source: str) -> str:
+def _content(decision: VerdictRecord, time: str, source: str, named_source: str) -> str:
     if decision.row_id:
         # An id is the same thing in any file, unless the sources are named.
         return f"{named_source}\x1fid\x1f{decision.row_id}"
@@ -395,7 +395,7 @@ def _content(decision: VerdictRecord, source: str, named_source: str) -> str:
     return (
         f"{source}\x1f{a}\x1f{version_a}\x1f{b}\x1f{version_b}\x1f{int(decision.outcome)}\x1f"
         f"{decision.prompt.digest}\x1f{decision.judge.name}\x1f{decision.judge.version}\x1f"
-        f"{decision.voter}\x1f{decision.criterion}\x1f{decision.cast_at}"
+        f"{decision.voter}\x1f{decision.criterion}\x1f{time.removesuffix('+00:00')}"
     )
 
 

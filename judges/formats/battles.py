@@ -39,6 +39,13 @@ SYSTEMS = (("model_a", "version_a"), ("model_b", "version_b"))
 SIDES = {"model_a": 0, "a": 0, "model_b": 1, "b": 1}
 RESPONSES = (("response_a", "response_b"), ("output_a", "output_b"), ("response_1", "response_2"))
 VOTERS = re.compile(r"arena_user_|expert_|author_|[0-9a-f]{16,}$")
+JUDGE_COLUMNS = frozenset({"judge", "judge_hash", "voter"})
+PROMPT_COLUMNS = frozenset({"question_id", "id", "prompt", "conversation_a"}).union(*RESPONSES)
+TIME_COLUMNS = ("tstamp", "timestamp", "cast_at")
+DETAIL_COLUMNS = frozenset(
+    {"id", "criterion", "shown_first", "confidence", "repetition", "source_key"}
+)
+OPTIONAL = JUDGE_COLUMNS.union(PROMPT_COLUMNS, TIME_COLUMNS, DETAIL_COLUMNS)
 PERSON = ("people", "person", "human", "humans", "crowd")
 LLMS = re.compile(
     r"(gpt|chatgpt|o[134]-|claude|gemini|palm|llama|meta-llama|qwen|mistral|mixtral|deepseek|command|"
@@ -64,25 +71,25 @@ def verdict(
             f"{names[0][0]!r} battles itself: two different systems were expected.",
             column="model_b",
         )
-    judge, voter = _judge(values, default_judge)
-    prompt, outputs = _prompt(values, id_names_prompt)
-    row_id = get("id")
-    return VerdictRecord(
-        where=row.where,
-        systems=names,
-        outcome=_outcome(values),
-        prompt=prompt,
-        outputs=outputs,
-        judge=judge,
-        voter=voter,
-        criterion=_short(get("criterion"), "criterion", 40),
-        shown_first=_side(get("shown_first")),
-        confidence=_confidence(get("confidence")),
-        repetition=_whole(get("repetition"), "repetition"),
-        source_key=_whole(get("source_key"), "source_key"),
-        row_id="" if row_id in ABSENT else label(row_id, column="id", longest=200),
-        cast_at=_time(values),
+    there = OPTIONAL.intersection(values)  # most files have few of the columns: look once
+    record = VerdictRecord(
+        row.where, names, _outcome(values), UNNAMED, default_judge, Outputs.UNKNOWN
     )
+    if not there.isdisjoint(JUDGE_COLUMNS):
+        record.judge, record.voter = _judge(values, default_judge)
+    if not there.isdisjoint(PROMPT_COLUMNS):
+        record.prompt, record.outputs = _prompt(values, id_names_prompt)
+    if not there.isdisjoint(TIME_COLUMNS):
+        record.cast_at = _time(values)
+    if not there.isdisjoint(DETAIL_COLUMNS):
+        row_id = get("id")
+        record.row_id = "" if row_id in ABSENT else label(row_id, column="id", longest=200)
+        record.criterion = _short(get("criterion"), "criterion", 40)
+        record.shown_first = _side(get("shown_first"))
+        record.confidence = _confidence(get("confidence"))
+        record.repetition = _whole(get("repetition"), "repetition")
+        record.source_key = _whole(get("source_key"), "source_key")
+    return record
 
 
 def check_columns(row: Row) -> None:
@@ -333,23 +340,25 @@ def _whole(value: Any, column: str) -> int | None:
 
 
 def _time(values: Mapping[str, Any]) -> datetime | None:
-    for column in ("tstamp", "timestamp", "cast_at"):
+    for column in TIME_COLUMNS:
         value = values.get(column)
         if value in ABSENT:
             continue
         if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=UTC)
+            return _in_utc(value)
         try:
             return datetime.fromtimestamp(float(value), UTC)
         except (TypeError, ValueError, OverflowError, OSError):
             pass
         try:
-            moment = datetime.fromisoformat(str(value))
-            # In our own time zone, which the first and the last hours of the calendar don't have.
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            return _in_utc(datetime.fromisoformat(str(value)))
         except (ValueError, OverflowError):
             raise DatasetError(
                 f"{str(value)[:80]!r} is neither seconds since 1970 nor an ISO date and time.",
                 column=column,
             ) from None
     return None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -89,7 +89,7 @@ class VerdictRecord:
     """One decision. ``outcome`` (an Outcome) and ``shown_first`` (0 or 1) speak of ``systems`` in their order.
 
     ``row_id`` is the record's own name in the source; ``repetition`` and ``source_key`` are None where the
-    source doesn't give them.
+    source doesn't give them; ``cast_at`` is in UTC.
     """
 
     where: Where
