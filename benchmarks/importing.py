@@ -120,8 +120,12 @@ def floor(path: Path) -> float:
         return time.perf_counter() - begin
 
 
-def measure(shape: str, n: int) -> None:
+def measure(shape: str, n: int, *, later: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        if later:
+            path = Path(folder) / "first.csv"
+            write(path, shape, 1)
+            import_dataset(format="lmarena", path=path, arena="first")
         path = Path(folder) / "battles.csv"
         write(path, shape, n)
         before = _peak_mb()
@@ -129,11 +133,12 @@ def measure(shape: str, n: int) -> None:
         import_dataset(format="lmarena", path=path, arena=f"benchmark-{shape}")
         seconds, cpu = time.perf_counter() - begin, _cpu() - begin_cpu
         peak = _peak_mb()
-        assert Verdict.objects.count() == n
+        assert Verdict.objects.count() == n + later
         bare = floor(path)
         size = path.stat().st_size / 2**20
+    title = f"{connection.vendor} {shape}{' (later)' if later else ''}"
     print(
-        f"{connection.vendor} {shape}: {n:,} verdicts ({size:.0f} MB) in {seconds:.1f} s = "
+        f"{title}: {n:,} verdicts ({size:.0f} MB) in {seconds:.1f} s = "
         f"{n / seconds:,.0f}/s ({n / cpu:,.0f} a second of processor time); "
         f"peak {peak:.0f} MB ({before:.0f} MB before); "
         f"floor {bare:.1f} s, {seconds / bare:.1f} times that"
@@ -162,6 +167,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--shape", choices=("own", "shared", "named"), default="own")
+    parser.add_argument(
+        "--later", action="store_true", help="Not the first import: indexes are kept row by row."
+    )
     given = parser.parse_args()
     if not 1 <= given.rows <= MOST_ROWS:
         parser.error(f"--rows must be between 1 and {MOST_ROWS:,}.")
@@ -173,7 +181,7 @@ def main() -> None:
         configured = connection.settings_dict["NAME"]
         connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         try:
-            measure(given.shape, given.rows)
+            measure(given.shape, given.rows, later=given.later)
         finally:
             connection.creation.destroy_test_db(configured, verbosity=0)
 

@@ -1,18 +1,33 @@
 """Many rows at once into either database, past the ORM: staged in a temporary table, then one statement.
 
-PostgreSQL gets them by COPY, SQLite by executemany. Both then run the same INSERT … SELECT … ON CONFLICT DO
-NOTHING, so that what is there already costs a look at an index and no error.
+PostgreSQL gets them by COPY, SQLite by executemany. What is there already costs a look at an index and no
+error: INSERT … ON CONFLICT DO NOTHING.
 """
 
 import gc
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 IN_LIST = 900  # parameters of one IN (…): SQLite takes 999 in its older builds
+
+
+# Set while this process has nothing to compute: what else is to be done may be done now.
+waiting = threading.Event()
+
+
+@contextmanager
+def our_turn_is_over() -> Iterator[None]:
+    """Around what the database's server does alone."""
+    waiting.set()
+    try:
+        yield
+    finally:
+        waiting.clear()
 
 
 @contextmanager
@@ -75,6 +90,25 @@ def fewer_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+@contextmanager
+def temporary_data_in_files() -> Iterator[None]:
+    """On SQLite, sorting a new index would else take memory in step with the rows.
+
+    It can't be changed within a transaction: there, nothing happens.
+    """
+    if is_postgresql() or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        (before,) = cursor.execute("PRAGMA temp_store").fetchone()
+        cursor.execute("PRAGMA temp_store = FILE")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA temp_store = {before}")
+
+
 def is_postgresql() -> bool:
     return connection.vendor == "postgresql"
 
@@ -96,6 +130,7 @@ class Stage:
     def __init__(self, name: str, columns: Mapping[str, str]) -> None:
         self.name = f"import_{name}"
         self.columns = tuple(columns)
+        self.all_were_new = True
         declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {self.name}")
@@ -105,12 +140,11 @@ class Stage:
     def fill(self, rows: Sequence[Sequence[Any]]) -> None:
         """Replace what is staged."""
         names = ", ".join(self.columns)
+        if is_postgresql():
+            run(f"TRUNCATE {self.name}")
+            _copy(self.name, self.columns, _copy_text(rows))
+            return
         with connection.cursor() as cursor:
-            if is_postgresql():
-                cursor.execute(f"TRUNCATE {self.name}")
-                with cursor.copy(f"COPY {self.name} ({names}) FROM STDIN") as copy:
-                    copy.write(_copy_text(rows))
-                return
             cursor.execute(f"DELETE FROM {self.name}")  # noqa: S608
             marks = ", ".join(["%s"] * len(self.columns))
             cursor.executemany(f"INSERT INTO {self.name} ({names}) VALUES ({marks})", rows)  # noqa: S608
@@ -124,6 +158,15 @@ class Stage:
         """
         names = ", ".join([*constants, *self.columns])
         if is_postgresql():
+            # Straight into the table is twice as fast, but leaves nothing out: so until the first
+            # conflict, which undoes what was copied of these rows.
+            if self.all_were_new:
+                try:
+                    with transaction.atomic():
+                        _copy(table, [*constants, *self.columns], _copy_text(rows, constants))
+                    return len(rows)
+                except IntegrityError:
+                    self.all_were_new = False
             self.fill(rows)
             ours = ", ".join(["%s"] * len(constants) + list(self.columns))
             return run(
@@ -147,10 +190,9 @@ def _literal(value: int | str) -> str:
 def next_ids(table: str, count: int) -> range | list[int]:
     """Ids that nobody else will use, for rows to be inserted in this transaction."""
     if is_postgresql():
-        rows = fetch(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-            [table, count],
-        )
+        # The sequence is looked up once, not for every number.
+        ((sequence,),) = fetch("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+        rows = fetch("SELECT nextval(%s::regclass) FROM generate_series(1, %s)", [sequence, count])
         return [number for (number,) in rows]
     # The transaction holds the only write lock; the sequence knows of deleted rows too.
     last = fetch("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = %s", [table])[0][0]
@@ -159,7 +201,7 @@ def next_ids(table: str, count: int) -> range | list[int]:
 
 def run(sql: str, parameters: Sequence[Any] = ()) -> int:
     """Execute; how many rows it changed."""
-    with connection.cursor() as cursor:
+    with our_turn_is_over(), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.rowcount
 
@@ -184,12 +226,25 @@ def last_id(table: str) -> int:
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _copy_text(rows: Sequence[Sequence[Any]]) -> str:
+def _copy(table: str, columns: Iterable[str], text: str) -> None:
+    """What Django would raise is raised, although psycopg's copy isn't wrapped by it."""
+    with (
+        our_turn_is_over(),
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        copy.write(text)
+
+
+def _copy_text(rows: Sequence[Sequence[Any]], constants: Mapping[str, Any] | None = None) -> str:
     """COPY's text format: cheaper to write in one go than row by row through adapters."""
+    first = "".join(f"{value}\t" for value in (constants or {}).values())
     lines = []
     for row in rows:
         lines.append(
-            "\t".join(
+            first
+            + "\t".join(
                 [
                     "\\N"
                     if value is None

@@ -14,6 +14,7 @@ from judges.formats.interface import Options
 from judges.formats.reading import Source
 from judges.importer import CHUNK_CHARACTERS, CHUNK_RECORDS, Importer, ImportReport, size_of
 from judges.read_ahead import read_ahead
+from judges.upkeep import upkeep_at_the_end
 
 Progress = Callable[[Source, ImportReport], None]
 
@@ -41,9 +42,11 @@ def import_dataset(
     reader = format_named(format)
     with (
         rejects_file(skip_bad) as rejects,
+        bulk.temporary_data_in_files(),
         transaction.atomic(),
         bulk.session(),
         bulk.fewer_collections(),
+        upkeep_at_the_end(),
     ):
         target, created = _arena(arena, name)
         files = Source(Path(path), rejects)
@@ -52,7 +55,11 @@ def import_dataset(
         records = reader.read(files, options or Options())
         if bulk.is_postgresql():
             records = read_ahead(
-                records, size_of=size_of, most=CHUNK_RECORDS // 10, largest=CHUNK_CHARACTERS // 10
+                records,
+                size_of=size_of,
+                most=CHUNK_RECORDS // 10,
+                largest=CHUNK_CHARACTERS // 10,
+                waiting=bulk.waiting,
             )
         for record in records:
             if importer.take(record) and progress:

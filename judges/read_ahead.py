@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-BATCHES = 4  # how many may wait
+BATCHES = 12  # how many may lie ready: a little more than one chunk of the importer
 END = object()
 
 
 def read_ahead(
-    items: Iterable[T], *, size_of: Callable[[T], int], most: int, largest: int
+    items: Iterable[T],
+    *,
+    size_of: Callable[[T], int],
+    most: int,
+    largest: int,
+    waiting: threading.Event,
 ) -> Iterator[T]:
     """The same items, made in a thread of their own, in batches of ``most`` items or ``largest`` size.
 
-    What the items raise is raised here, after those that came before. Worth it where the consumer waits
-    for another process: two threads that compute only get in each other's way.
+    What the items raise is raised here, after those that came before. Two threads that compute only get in
+    each other's way: the items are made while ``waiting`` is set, which the consumer does as long as
+    it waits for another process, and this does when nothing lies ready.
     """
     batches: queue.Queue = queue.Queue(BATCHES)
     stopped = threading.Event()
@@ -28,6 +34,20 @@ def read_ahead(
             except queue.Full:
                 continue
 
+    def wait() -> None:
+        while not (stopped.is_set() or waiting.wait(timeout=0.1)):
+            continue
+
+    def take() -> object:
+        try:
+            return batches.get_nowait()
+        except queue.Empty:
+            waiting.set()
+            try:
+                return batches.get()
+            finally:
+                waiting.clear()
+
     def produce() -> None:
         batch: list[T] = []
         size, problem = 0, None
@@ -38,6 +58,7 @@ def read_ahead(
                 if len(batch) >= most or size >= largest:
                     put(batch)
                     batch, size = [], 0
+                    wait()
                 if stopped.is_set():
                     return
         except BaseException as error:  # noqa: BLE001 (raised again where the items are wanted)
@@ -49,7 +70,7 @@ def read_ahead(
     thread.start()
     try:
         while True:
-            batch = batches.get()
+            batch = take()
             if batch is END:
                 return
             if isinstance(batch, BaseException):

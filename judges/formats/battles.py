@@ -41,6 +41,7 @@ RESPONSES = (("response_a", "response_b"), ("output_a", "output_b"), ("response_
 VOTERS = re.compile(r"arena_user_|expert_|author_|[0-9a-f]{16,}$")
 JUDGE_COLUMNS = frozenset({"judge", "judge_hash", "voter"})
 PROMPT_COLUMNS = frozenset({"question_id", "id", "prompt", "conversation_a"}).union(*RESPONSES)
+CATEGORY_COLUMNS = frozenset({"category", "category_tag", "is_code"})
 TIME_COLUMNS = ("tstamp", "timestamp", "cast_at")
 DETAIL_COLUMNS = frozenset(
     {"id", "criterion", "shown_first", "confidence", "repetition", "source_key"}
@@ -105,7 +106,7 @@ def check_columns(row: Row) -> None:
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _known_label(value: str, column: str, longest: int) -> str:
     return label(value, column=column, longest=longest)
 
@@ -159,7 +160,7 @@ def _judge(values: Mapping[str, Any], default: JudgeRecord) -> tuple[JudgeRecord
     if voter in ABSENT:
         voter = get("judge_hash")
     if voter not in ABSENT:
-        voter = label(voter, column="voter", longest=120)
+        voter = _known_label(str(voter), "voter", 120)
     name = get("judge")
     if isinstance(name, list):  # FastChat's own files: [model, prompt template]
         name = " ".join(str(part) for part in name)
@@ -243,10 +244,13 @@ def _prompt(
         outputs = answers[0], answers[1]
     else:
         text = get("prompt")
-        for columns in RESPONSES:
-            if get(columns[0]) is not None and get(columns[1]) is not None:
-                a, b = (conversations.response(get(name), column=name) for name in columns)
-                outputs = conversations.in_turns(a), conversations.in_turns(b)
+        for name_a, name_b in RESPONSES:
+            a, b = get(name_a), get(name_b)
+            if a is not None and b is not None:
+                outputs = (
+                    conversations.answer(a, column=name_a),
+                    conversations.answer(b, column=name_b),
+                )
                 break
     if source_id in ABSENT and id_names_prompt and outputs is not Outputs.UNKNOWN:
         source_id = get("id")
@@ -278,6 +282,8 @@ UNNAMED = PromptRecord()
 
 def _categories(values: Mapping[str, Any]) -> tuple[str, ...]:
     """From ``category`` (a name or a list of names), ``category_tag`` (LMArena's struct) and ``is_code``."""
+    if CATEGORY_COLUMNS.isdisjoint(values):
+        return ()
     names: list[str] = []
     given = values.get("category")
     if given not in ABSENT:

@@ -131,6 +131,13 @@ def split(
     ]
 
 
+def answer(value: Any, *, column: str) -> str:
+    """A response column as one text."""
+    if value.__class__ is str and not value.lstrip().startswith("["):  # the usual one
+        return clean(value)
+    return in_turns(response(value, column=column))
+
+
 def in_turns(answers: list[str]) -> str:
     """Several answers as one text; a single one stays as it is."""
     if len(answers) == 1:

@@ -29,9 +29,13 @@ def test_nothing_was_seen_before_the_beginning():
     assert HashLog().ordinals([]) == []
 
 
+def ahead(items, **sizes):
+    return read_ahead(items, size_of=lambda _: 1, waiting=threading.Event(), **sizes)
+
+
 def test_reading_ahead_gives_the_same_items():
     items = list(range(1_000))
-    assert list(read_ahead(iter(items), size_of=lambda _: 1, most=7, largest=100)) == items
+    assert list(ahead(iter(items), most=7, largest=100)) == items
 
 
 def test_what_the_items_raise_is_raised_after_those_before():
@@ -39,7 +43,7 @@ def test_what_the_items_raise_is_raised_after_those_before():
         yield 1
         raise ValueError("the third line")
 
-    reader = read_ahead(items(), size_of=lambda _: 1, most=10, largest=10)
+    reader = ahead(items(), most=10, largest=10)
     assert next(reader) == 1
     with pytest.raises(ValueError, match="the third line"):
         next(reader)
@@ -51,7 +55,7 @@ def test_a_reader_that_nobody_waits_for_ends():
             yield 1
 
     before = threading.active_count()
-    reader = read_ahead(items(), size_of=lambda _: 1, most=10, largest=10)
+    reader = ahead(items(), most=10, largest=10)
     assert next(reader) == 1
     reader.close()
     assert threading.active_count() == before
