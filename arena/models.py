@@ -18,6 +18,12 @@ slug_validator = RegexValidator(
 )
 
 
+class WhoVotes(models.TextChoices):
+    ANYONE = "anyone", "Anyone, without an account"
+    ACCOUNTS = "accounts", "Anyone with an account"
+    MEMBERS = "members", "Members only"
+
+
 class Arena(models.Model):
     """One task with its own prompts, systems, judges, criteria and leaderboards."""
 
@@ -36,17 +42,113 @@ class Arena(models.Model):
     )
     licence = models.CharField(max_length=60, blank=True)
     source = models.CharField(max_length=300, blank=True, help_text="Where the data comes from.")
-    is_public = models.BooleanField(default=True)
+    is_public = models.BooleanField(default=True, help_text="If not, only members see it.")
+    is_open = models.BooleanField("open for votes", default=False)
+    who_votes = models.CharField(max_length=10, choices=WhoVotes.choices, default=WhoVotes.ANYONE)
+    policy = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="How the next battle is chosen: see arena.policies. Empty: the usual mixture.",
+    )
+    reasons = models.JSONField(
+        default=list, blank=True, help_text="What a voter may tick for each side, e.g. made up."
+    )
+    checklist = models.JSONField(
+        default=list, blank=True, help_text="What a voter is reminded to check before voting."
+    )
+    asks_certainty = models.BooleanField(default=False)
+    asks_comment = models.BooleanField(default=False)
+    votes_wanted = models.PositiveIntegerField(
+        default=0, help_text="How many votes the arena needs in all; 0: no goal."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(who_votes__in=WhoVotes.values), name="arena_who_votes_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
 
     def get_absolute_url(self) -> str:
         return reverse("arena:home", args=[self.slug])
+
+
+class Membership(models.Model):
+    """What an account may do in one arena. Each role may do what those before it may."""
+
+    class Role(models.TextChoices):
+        VOTER = "voter", "Voter"
+        RESEARCHER = "researcher", "Researcher"
+        MAINTAINER = "maintainer", "Maintainer"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="memberships", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="arena_memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "user"], name="membership_unique"),
+            models.CheckConstraint(
+                condition=Q(role__in=["voter", "researcher", "maintainer"]),
+                name="membership_role_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_role_display()} of {self.arena}"
+
+
+class Invitation(models.Model):
+    """A link that makes whoever follows it a member. Only the digest of its token is kept."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="invitations")
+    token_digest = models.CharField(max_length=64, unique=True, editable=False)
+    role = models.CharField(max_length=10, choices=Membership.Role.choices)
+    note = models.CharField(
+        max_length=120, blank=True, help_text="For whom, e.g. the reading group."
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    used = models.PositiveIntegerField("how often used", default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Invitation {self.pk} to {self.arena}"
+
+
+class AuditEntry(models.Model):
+    """One thing that a maintainer did. Rows are added, never changed."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="audit_entries")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    act = models.CharField(max_length=60, help_text="A verb and its object, e.g. exclude voter.")
+    subject = models.CharField(max_length=200, blank=True, help_text="Whom or what it was done to.")
+    details = models.JSONField(default=dict, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.act}: {self.subject}" if self.subject else self.act
 
 
 class Category(models.Model):
@@ -173,6 +275,13 @@ class Output(models.Model):
     tokens = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField("latency (ms)", null=True, blank=True)
     cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, null=True, blank=True)
+    leak = models.CharField(  # noqa: DJ001 (null: not looked at yet)
+        max_length=200,
+        null=True,
+        blank=True,
+        help_text="Words by which the output gives its system away: it isn't shown to voters. "
+        "Empty: none; null: not looked at yet.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -214,9 +323,16 @@ class Pair(models.Model):
     priority = models.FloatField(
         default=1.0, help_text="Written when ratings are refreshed; read when a battle is chosen."
     )
+    cumulative = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Sum of the priorities up to and with this pair, in the arena: a pair is drawn by one "
+        "look into the index. Null: the pair isn't drawn.",
+    )
 
     class Meta:
         ordering = ["id"]
+        indexes = [models.Index(fields=["arena", "cumulative"], name="pair_draw")]
         constraints = [
             models.UniqueConstraint(fields=["system_a", "system_b"], name="pair_unique"),
             models.UniqueConstraint(

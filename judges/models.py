@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -359,3 +360,115 @@ class GoldItem(models.Model):
 
     def __str__(self) -> str:
         return f"Gold item {self.source_id}"
+
+
+class Ballot(models.Model):
+    """A battle, or a gold item, as it was handed to one voter, and what became of it.
+
+    Decided once: a second click finds it decided. A voter meets a battle once, and again only as a repeat
+    or after taking the vote back.
+    """
+
+    class Purpose(models.TextChoices):
+        FRESH = "fresh", "Drawn by priority"
+        OVERLAP = "overlap", "Other people have voted on it"
+        REPEAT = "repeat", "The voter has voted on it"
+        GOLD = "gold", "Gold item"
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        VOTED = "voted", "Voted"
+        SKIPPED = "skipped", "Skipped"
+        UNDONE = "undone", "Vote taken back"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="ballots", db_index=False)
+    voter = models.ForeignKey(Voter, models.CASCADE, related_name="ballots", db_index=False)
+    battle = models.ForeignKey(
+        Battle, models.CASCADE, null=True, blank=True, related_name="ballots"
+    )
+    gold_item = models.ForeignKey(
+        GoldItem, models.CASCADE, null=True, blank=True, related_name="ballots", db_index=False
+    )
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.FRESH)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    key = models.UUIDField(
+        unique=True,
+        default=uuid.uuid4,
+        editable=False,
+        help_text="Names it on pages; can't be guessed.",
+    )
+    shown_first = models.PositiveSmallIntegerField(choices=Verdict.Side.choices)
+    repetition = models.PositiveIntegerField(
+        default=0, help_text="How many ballots of this voter on this battle came before."
+    )
+    outcome = models.PositiveSmallIntegerField(
+        choices=Outcome.choices, null=True, blank=True, help_text="In the battle's orientation."
+    )
+    reasons = models.JSONField(
+        default=dict, blank=True, help_text='What was ticked: {"a": [...], "b": [...]}.'
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    shown_at = models.DateTimeField(null=True, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    dwell_ms = models.PositiveIntegerField(
+        "dwell time (ms)", null=True, blank=True, help_text="From shown to decided."
+    )
+    network = models.CharField(
+        max_length=32, blank=True, help_text="Hash of the address under a salt that is thrown away."
+    )
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["voter", "state", "decided_at"], name="ballot_of_voter"),
+            models.Index(
+                fields=["network", "decided_at"],
+                condition=~Q(network=""),
+                name="ballot_of_network",
+            ),
+            models.Index(fields=["arena", "state", "decided_at"], name="ballot_of_arena"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["voter", "battle", "repetition"],
+                condition=Q(battle__isnull=False),
+                name="ballot_unique_battle",
+            ),
+            models.UniqueConstraint(
+                fields=["voter", "gold_item", "repetition"],
+                condition=Q(gold_item__isnull=False),
+                name="ballot_unique_gold",
+            ),
+            models.CheckConstraint(
+                condition=Q(battle__isnull=False, gold_item__isnull=True)
+                | Q(battle__isnull=True, gold_item__isnull=False, purpose="gold"),
+                name="ballot_battle_or_gold",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True)
+                | Q(state__in=["voted", "undone"], decided_at__isnull=False, outcome__isnull=False)
+                | Q(state="skipped", decided_at__isnull=False),
+                name="ballot_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Ballot {self.pk}"
+
+
+class Exclusion(models.Model):
+    """Sets a voter's verdicts aside, or takes them in again. Rows are only added: the last one counts."""
+
+    voter = models.ForeignKey(Voter, models.CASCADE, related_name="exclusions")
+    is_excluded = models.BooleanField(default=True)
+    reason = models.CharField(max_length=200)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.voter} {'excluded' if self.is_excluded else 'taken in again'}"
