@@ -151,6 +151,7 @@ SWEEP_SECONDS = env.number("JURYBOX_SWEEP_SECONDS", 30, at_least=1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
     "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},
+    "sweep-ballots": {"task": "judges.tasks.sweep_ballots", "schedule": 600},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
@@ -158,6 +159,11 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 # A slice that just became stale waits this long for more verdicts before it is rebuilt.
 REFRESH_DEBOUNCE_SECONDS = env.number("JURYBOX_REFRESH_DEBOUNCE_SECONDS", 5)
 BOOTSTRAP_ROUNDS = env.number("JURYBOX_BOOTSTRAP_ROUNDS", 1000, at_least=200)
+
+# --- votes ----------------------------------------------------------------------------------------
+# How many battles a minute one voter, and all voters of one network, may decide.
+VOTES_PER_MINUTE = env.number("JURYBOX_VOTES_PER_MINUTE", 40, at_least=1)
+NETWORK_VOTES_PER_MINUTE = env.number("JURYBOX_NETWORK_VOTES_PER_MINUTE", 600, at_least=1)
 
 # --- pages ----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

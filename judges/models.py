@@ -414,7 +414,9 @@ class Ballot(models.Model):
         "dwell time (ms)", null=True, blank=True, help_text="From shown to decided."
     )
     network = models.CharField(
-        max_length=32, blank=True, help_text="Hash of the address under a salt that is thrown away."
+        max_length=32,
+        blank=True,
+        help_text="Keyed hash of the address, another one every day; erased after a day.",
     )
 
     class Meta:

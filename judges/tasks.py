@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from judges import runs
+from judges import ballots, runs
 from judges.models import JudgeRun
 
 
@@ -18,3 +18,9 @@ def sweep_runs() -> int:
     for key in keys:
         work_on_run.delay(key)
     return len(keys)
+
+
+@shared_task
+def sweep_ballots() -> int:
+    """Forget what nobody came back to, and from where votes came."""
+    return ballots.sweep_ballots()

@@ -1,0 +1,134 @@
+"""Who votes: an account, or a browser with a signed cookie. Every arena knows them by another pseudonym."""
+
+import secrets
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
+
+from arena.models import Arena
+from judges.models import Judge, Voter
+from judges.registers import unique_slugs
+
+COOKIE = "jurybox_voter"
+COOKIE_SECONDS = 2 * 365 * 24 * 3600
+# What marks the crowd of those who vote in the browser among the crowds of an arena.
+CONFIGURATION = {"votes": "in the browser"}
+
+
+def find_crowd(arena: Arena) -> Judge | None:
+    """The crowd of those who vote in the browser, if anybody has."""
+    crowds = Judge.objects.filter(arena=arena, kind=Judge.Kind.CROWD)
+    return crowds.filter(configuration=CONFIGURATION).order_by("pk").first()
+
+
+def crowd_of(arena: Arena) -> Judge:
+    """The same, made when it is missing. Imported and simulated people stay in crowds of their own."""
+    if found := find_crowd(arena):
+        return found
+    judges = Judge.objects.filter(arena=arena)
+    names = set(judges.values_list("name", flat=True))
+    name = next(
+        name
+        for name in ("People", "Voters", *(f"Voters {n}" for n in range(2, 1_000)))
+        if name not in names
+    )
+    slug = unique_slugs(
+        [name], taken=set(judges.values_list("slug", flat=True)) | {"people"}, longest=120
+    )[0]
+    try:
+        with transaction.atomic():
+            return Judge.objects.create(
+                arena=arena,
+                name=name,
+                slug=slug,
+                kind=Judge.Kind.CROWD,
+                configuration=CONFIGURATION,
+            )
+    except IntegrityError:
+        # Somebody else opened the first ballot in the same moment.
+        if found := find_crowd(arena):
+            return found
+        raise
+
+
+def voter_of(request: HttpRequest, arena: Arena, *, create: bool = False) -> Voter | None:
+    """The voter behind a request: that of the account, else that of the browser's cookie.
+
+    ``create``: made when it is missing; then the response must go through remember_voter.
+    """
+    crowd = crowd_of(arena) if create else find_crowd(arena)
+    if crowd is None:
+        return None
+    if request.user.is_authenticated:
+        found = Voter.objects.filter(judge=crowd, user=request.user).order_by("pk").first()
+        if found or not create:
+            return found
+        handle = _handle(crowd, f"account {request.user.pk}")
+        return Voter.objects.get_or_create(
+            judge=crowd, handle=handle, defaults={"user": request.user}
+        )[0]
+    token = _token(request)
+    if token is None:
+        if not create:
+            return None
+        token = request.new_voter_token = secrets.token_urlsafe(24)
+    handle = _handle(crowd, token)
+    if create:
+        return Voter.objects.get_or_create(judge=crowd, handle=handle)[0]
+    return Voter.objects.filter(judge=crowd, handle=handle).first()
+
+
+def voters_of(voter: Voter) -> QuerySet[Voter]:
+    """All rows of the crowd that are the same person: an account may have voted before signing in."""
+    same = Voter.objects.filter(judge_id=voter.judge_id)
+    return same.filter(user_id=voter.user_id) if voter.user_id else same.filter(pk=voter.pk)
+
+
+def remember_voter(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Give a new voter its cookie: signed, out of reach of scripts, and of no use elsewhere."""
+    if token := getattr(request, "new_voter_token", None):
+        response.set_signed_cookie(
+            COOKIE,
+            token,
+            salt=COOKIE,
+            max_age=COOKIE_SECONDS,
+            secure=request.is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+@transaction.atomic
+def claim_votes(*, user: Any, token: str) -> int:
+    """Make what a browser voted without an account the account's own; how many voters that were.
+
+    What belongs to another account already stays there.
+    """
+    crowds = Judge.objects.filter(kind=Judge.Kind.CROWD, configuration=CONFIGURATION)
+    handles = {crowd.pk: _handle(crowd, token) for crowd in crowds.only("pk")}
+    found = Voter.objects.filter(
+        judge_id__in=list(handles), handle__in=list(handles.values()), user=None
+    )
+    mine = [voter.pk for voter in found if handles[voter.judge_id] == voter.handle]
+    return Voter.objects.filter(pk__in=mine, user=None).update(user=user)
+
+
+@receiver(user_logged_in)
+def keep_votes_cast_before_signing_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    if request is not None and (token := _token(request)):
+        claim_votes(user=user, token=token)
+
+
+def _token(request: HttpRequest) -> str | None:
+    return request.get_signed_cookie(COOKIE, default=None, salt=COOKIE, max_age=COOKIE_SECONDS)
+
+
+def _handle(crowd: Judge, person: str) -> str:
+    """A pseudonym that can't be traced from one arena to the next."""
+    return "voter-" + salted_hmac("judges.voters", f"{crowd.pk} {person}").hexdigest()[:16]
