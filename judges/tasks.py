@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from judges import ballots, runs
+from judges import runs
 from judges.models import JudgeRun
 
 
@@ -23,4 +23,6 @@ def sweep_runs() -> int:
 @shared_task
 def sweep_ballots() -> int:
     """Forget what nobody came back to, and from where votes came."""
+    from judges import ballots
+
     return ballots.sweep_ballots()

@@ -19,6 +19,7 @@ from config.api import (
     WordFilter,
 )
 from judges.models import Judge
+from ratings import expiry
 from ratings.models import JudgeReport, Publication, Rating, Snapshot
 from ratings.slices import METHODS, PEOPLE
 
@@ -258,6 +259,11 @@ class LeaderboardViewSet(BelowAnArenaOfJudges, ReadOnlyViewSet):
         if self.action == "retrieve":
             queryset = queryset.prefetch_related(with_ratings("snapshot__"))
         return queryset
+
+    def get_object(self) -> Publication:
+        found = super().get_object()
+        expiry.note_look(found)
+        return found
 
 
 # --- judge reports --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.db.models.expressions import OrderBy
 
 from arena.models import Arena
 from ratings.models import Publication, Rating, Snapshot
-from ratings.publications import MAX_ATTEMPTS, publication_for
+from ratings.publications import MAX_ATTEMPTS, TooManyWaiting, publication_for
 from ratings.scales import Bar, Scale
 from ratings.slices import Slice
 
@@ -129,20 +129,35 @@ def rows(ratings: Iterable[Rating], scale: Scale | None, *, by_rank: bool) -> It
 class State(NamedTuple):
     """Where the publication of a slice stands."""
 
-    publication: Publication
-    snapshot: Snapshot | None
-    is_pending: bool  # work goes on, and is worth looking for again
-    has_failed: bool
-    has_given_up: bool
+    publication: Publication | None
+    snapshot: Snapshot | None = None
+    is_pending: bool = False  # work goes on, and is worth looking for again
+    has_failed: bool = False
+    has_given_up: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Nobody has asked for it before, and too many others wait."""
+        return self.publication is None
 
     @property
     def reason(self) -> str:
-        return self.publication.error
+        return self.publication.error if self.publication else ""
+
+    @property
+    def why_nothing(self) -> str:
+        """For downloads: why there is no snapshot."""
+        if self.is_refused:
+            return "Too many other leaderboards of this arena wait to be computed. Ask again in a few minutes."
+        return "This leaderboard is being computed. Ask again in a moment."
 
 
 def state_of(*, arena: Arena, slice: Slice) -> State:
-    """The publication of a slice, asked for when it is new."""
-    publication = publication_for(arena=arena, slice=slice)
+    """The publication of a slice, for a page: asked for when it is new and not too many others wait."""
+    try:
+        publication = publication_for(arena=arena, slice=slice, by_page=True)
+    except TooManyWaiting:
+        return State(None)
     has_failed = bool(publication.error)
     has_given_up = has_failed and publication.attempts >= MAX_ATTEMPTS
     return State(

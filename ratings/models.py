@@ -219,6 +219,13 @@ class Publication(Lease):
         help_text="Whose verdicts are counted; empty: people's.",
     )
     counts_people = models.BooleanField(help_text="Whether a new verdict by people makes it stale.")
+    is_lasting = models.BooleanField(
+        default=True,
+        help_text="Kept for ever. If not, only a page asked for it: it goes when nobody looks any more.",
+    )
+    looked_on = models.DateField(
+        null=True, blank=True, help_text="The day of the last look, where it isn't lasting."
+    )
     stale_since = models.DateTimeField(null=True, blank=True)
     refreshed_at = models.DateTimeField(null=True, blank=True)
     snapshot = models.ForeignKey(Snapshot, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -242,10 +249,17 @@ class Publication(Lease):
                 condition=Q(claimed_until__isnull=False),
                 name="publication_claimed",
             ),
+            models.Index(
+                fields=["looked_on"], condition=Q(is_lasting=False), name="publication_passing"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["arena", "kind", "slice_digest"], name="publication_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_lasting=True) | Q(looked_on__isnull=False),
+                name="publication_lasts_or_is_looked_at",
             ),
         ]
 

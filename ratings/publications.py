@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from arena.models import Arena
 from judges.models import Judge
+from ratings import expiry
 from ratings.models import JudgeReport, Publication, Snapshot
 from ratings.slices import PEOPLE, Slice, judge_ids
 
@@ -22,32 +23,63 @@ BATTLES = ("shared", "all")
 MAX_ATTEMPTS = 3
 
 
-def publication_for(*, arena: Arena, slice: Slice) -> Publication:
-    """The leaderboard of a slice; asked for when it is new. Raises SliceError for an unknown judge."""
-    return _publication(arena=arena, kind=Publication.Kind.LEADERBOARD, slice=slice)
+class TooManyWaiting(Exception):
+    """Pages have asked for so many figures of the arena that no other is taken on for now."""
 
 
-def report_for(*, arena: Arena, judge: Judge, battles: str = "shared") -> Publication:
-    """A judge's report against people, on the battles that both decided or on all of the judge's."""
+def publication_for(*, arena: Arena, slice: Slice, by_page: bool = False) -> Publication:
+    """The leaderboard of a slice; asked for when it is new. Raises SliceError for an unknown judge.
+
+    ``by_page``: for anybody who opened a page. It is kept while people look at it, and TooManyWaiting is
+    raised where too many others wait. Else it is kept for ever, as an arena's own leaderboards are.
+    """
+    lasts = not by_page or slice == Slice(judge=slice.judge)
+    kind = Publication.Kind.LEADERBOARD
+    if found := _found(arena=arena, kind=kind, slice=slice, lasts=lasts):
+        return found
+    if not lasts and expiry.is_full(arena.pk):
+        raise TooManyWaiting
+    return _asked_for(arena=arena, kind=kind, slice=slice, lasts=lasts)
+
+
+def report_for(
+    *, arena: Arena, judge: Judge, battles: str = "shared", by_page: bool = False
+) -> Publication:
+    """A judge's report against people, on the battles that both decided or on all of the judge's.
+
+    Those on the shared battles, and those that weren't asked for ``by_page``, are kept for ever. There are
+    no more than two of each judge, so none is refused.
+    """
     if battles not in BATTLES:
         raise ValueError(f"battles: {battles!r} is not one of {', '.join(BATTLES)}.")
-    return _publication(
-        arena=arena, kind=Publication.Kind.REPORT, slice=report_slice(judge, battles=battles)
-    )
+    lasts = not by_page or battles == BATTLES[0]
+    kind, slice = Publication.Kind.REPORT, report_slice(judge, battles=battles)
+    found = _found(arena=arena, kind=kind, slice=slice, lasts=lasts)
+    return found or _asked_for(arena=arena, kind=kind, slice=slice, lasts=lasts)
 
 
 def report_slice(judge: Judge, *, battles: str = "shared", reference: str = PEOPLE) -> Slice:
     return Slice(judge=judge.slug, shared_with=reference if battles == "shared" else "")
 
 
-def _publication(*, arena: Arena, kind: Publication.Kind, slice: Slice) -> Publication:
+def _found(
+    *, arena: Arena, kind: Publication.Kind, slice: Slice, lasts: bool
+) -> Publication | None:
+    """The publication that is there; from now on it lasts if it shall, and else somebody has looked."""
     found = (
         Publication.objects.filter(arena=arena, kind=kind, slice_digest=slice.digest)
         .select_related("snapshot__previous", "report")
         .first()
     )
-    if found:
-        return found
+    if found and lasts and not found.is_lasting:
+        Publication.objects.filter(pk=found.pk).update(is_lasting=True)
+        found.is_lasting = True
+    elif found:
+        expiry.note_look(found)
+    return found
+
+
+def _asked_for(*, arena: Arena, kind: Publication.Kind, slice: Slice, lasts: bool) -> Publication:
     ids = judge_ids(arena=arena, judge=slice.judge)
     publication, created = Publication.objects.get_or_create(
         arena=arena,
@@ -59,6 +91,8 @@ def _publication(*, arena: Arena, kind: Publication.Kind, slice: Slice) -> Publi
             "counts_people": kind == Publication.Kind.REPORT
             or PEOPLE in (slice.judge, slice.shared_with),
             "stale_since": timezone.now(),
+            "is_lasting": lasts,
+            "looked_on": None if lasts else timezone.now().date(),
         },
     )
     if created:
@@ -91,13 +125,18 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
     if Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD).exists():
         affected |= Q(counts_people=True)
     known = Publication.objects.filter(affected, arena_id=arena_id)
-    # Those that gave up are tried again: the new verdict may have mended what failed.
-    fresh = known.filter(Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS))
+    n_stale = _make_stale(known)
+    if not n_stale and not known.filter(is_lasting=True).exists():
+        # The first verdicts of these judges: their figures are published without being asked for.
+        publish_defaults(arena=Arena.objects.get(pk=arena_id))
+    return n_stale
+
+
+def _make_stale(known: QuerySet[Publication]) -> int:
+    # Those that gave up are tried again: what is new may have mended what failed.
+    fresh = known.filter(expiry.wanted(), Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS))
     keys = list(fresh.values_list("pk", flat=True))
     if not keys:
-        if not known.exists():
-            # The first verdicts of these judges: their figures are published without being asked for.
-            publish_defaults(arena=Arena.objects.get(pk=arena_id))
         return 0
     Publication.objects.filter(pk__in=keys).update(stale_since=timezone.now(), attempts=0, error="")
     request_refresh(keys, countdown=settings.REFRESH_DEBOUNCE_SECONDS)
@@ -161,15 +200,21 @@ def _build(publication: Publication) -> dict[str, Snapshot | JudgeReport]:
 
 
 def work() -> QuerySet[Publication]:
-    """Publications to refresh: stale ones, and those whose worker died."""
+    """Publications to refresh: stale ones, and those whose worker died, if anybody still wants them."""
     now = timezone.now()
     return Publication.objects.filter(
-        Q(stale_since__isnull=False, claimed_until=None) | Q(claimed_until__lt=now)
+        expiry.wanted(),
+        Q(stale_since__isnull=False, claimed_until=None) | Q(claimed_until__lt=now),
     )
 
 
 def sweep() -> int:
-    """Ask again for all work that is due: whatever message or worker was lost. How many were asked for."""
+    """Ask again for all work that is due: whatever message or worker was lost. How many were asked for.
+
+    Deletes first what nobody looks at any more.
+    """
+    if deleted := expiry.delete_expired():
+        log.info("Deleted %d publications that nobody has looked at for long.", deleted)
     due = work()
     due.filter(attempts__gte=MAX_ATTEMPTS, claimed_until__isnull=False).update(
         claimed_until=None,

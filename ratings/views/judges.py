@@ -95,7 +95,7 @@ def judge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
         raise Http404(f"battles is one of {', '.join(BATTLES)}.")
     if "figure" in request.GET:
         return _figure(request, who)
-    publication = report_for(arena=place, judge=who, battles=battles)
+    publication = report_for(arena=place, judge=who, battles=battles, by_page=True)
     report = publication.report
     if "format" in request.GET:
         return _download(request, place, who, report, battles=battles)
@@ -118,7 +118,7 @@ def judge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
 def _people(request: HttpRequest, place: Arena, who: Judge) -> HttpResponse:
     """People are what judges are measured by: they have no report, but agree with each other or not."""
     report, figures = people_among_themselves(place)
-    snapshot = publication_for(arena=place, slice=Slice()).snapshot
+    snapshot = publication_for(arena=place, slice=Slice(), by_page=True).snapshot
     context = _about(place, who) | {
         "measured_on": report,
         "figures": figures,

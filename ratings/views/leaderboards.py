@@ -89,11 +89,9 @@ def _download(wanted: str, place: Arena, chosen: Chosen, state: State) -> HttpRe
         raise Http404(f"format is one of {', '.join(downloads.FORMATS)}.")
     if state.snapshot is None:
         response = HttpResponse(
-            "This leaderboard is being computed. Ask again in a moment.\n",
-            content_type="text/plain; charset=utf-8",
-            status=503,
+            f"{state.why_nothing}\n", content_type="text/plain; charset=utf-8", status=503
         )
-        response.headers["Retry-After"] = "5"
+        response.headers["Retry-After"] = "300" if state.is_refused else "5"
         return response
     parts = (
         place.slug,

@@ -24,7 +24,7 @@ def matrix(request: HttpRequest, arena: str) -> HttpResponse:
         if request.GET["format"] != "csv":
             raise Http404("format is csv.")
         if state.snapshot is None:
-            raise Http404("This matrix is being computed. Ask again in a moment.")
+            raise Http404(state.why_nothing)
         return _download(f"{place.slug}-win-rates-{chosen.slice.judge}", state.snapshot)
     context = {"arena": place, "chosen": chosen, "state": state, "snapshot": state.snapshot}
     if state.snapshot:

@@ -31,7 +31,7 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "api-docs": lambda world: [[]],
 }
 # Parts of pages, and answers for programs. Their own tests read them.
-NOT_PAGES = {"ratings:top", "ratings:opponents", "judges:plain-text", "healthz"}
+NOT_PAGES = {"ratings:top", "ratings:opponents", "judges:plain-text", "healthz", "robots"}
 # Whole branches that answer programs or staff.
 BRANCHES = ("admin/", "api/")
 

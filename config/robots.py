@@ -1,0 +1,25 @@
+"""What crawlers are asked to leave alone."""
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+# Every choice of judge, category and method is a leaderboard of its own, which is computed when it is asked
+# for: crawlers see each page as it is without a choice. Lists that page by query string stay open to them.
+RULES = """\
+User-agent: *
+Disallow: /api/
+Disallow: /admin/
+Disallow: /a/*/leaderboard/*?
+Disallow: /a/*/matrix/*?
+Disallow: /a/*/systems/*?
+Disallow: /a/*/systems/*/opponents/
+Disallow: /a/*/judges/*?
+Disallow: /a/*/snapshots/*?
+"""
+
+
+@require_safe
+@cache_control(public=True, max_age=86_400)
+def robots(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(RULES, content_type="text/plain; charset=utf-8")
