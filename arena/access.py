@@ -1,16 +1,31 @@
-"""Who may see an arena: fetched and authorised in one step, so that no page holds one that it may not show."""
+"""Who may do what in an arena: fetched and authorised in one step, so that no page holds one that it may
+not show."""
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from arena.models import Arena
+from arena.models import Arena, Membership, WhoVotes
+
+NOT_OPEN = "This arena isn’t open for votes. Its leaderboard stays, and votes cast so far count."
+NEEDS_ACCOUNT = "In this arena votes need an account. Sign in or make one, and you come back here."
+NEEDS_MEMBERSHIP = (
+    "In this arena only members vote. Ask whoever runs it for an invitation: it makes you a member."
+)
 
 
 def visible_arenas(user: Any) -> QuerySet[Arena]:
-    """The public arenas; all of them for staff. ``user`` is a request's."""
-    return Arena.objects.all() if user.is_staff else Arena.objects.filter(is_public=True)
+    """The public arenas and those that the user is a member of; all of them for staff.
+
+    ``user`` is a request's. One query whatever the number of arenas and memberships.
+    """
+    if user.is_staff:
+        return Arena.objects.all()
+    if not user.is_authenticated:
+        return Arena.objects.filter(is_public=True)
+    member = Membership.objects.filter(arena=OuterRef("pk"), user=user)
+    return Arena.objects.filter(Q(is_public=True) | Exists(member))
 
 
 def visible_arena(user: Any, slug: str) -> Arena:
@@ -19,3 +34,47 @@ def visible_arena(user: Any, slug: str) -> Arena:
     if arena is None:
         raise Http404("There is no public arena at this address.")
     return arena
+
+
+def role_of(user: Any, arena: Arena) -> Membership.Role | None:
+    """What the user is in the arena; staff are maintainers of every arena. None: not a member."""
+    if user.is_staff:
+        return Membership.Role.MAINTAINER
+    if not user.is_authenticated:
+        return None
+    role = Membership.objects.filter(arena=arena, user=user).values_list("role", flat=True).first()
+    return Membership.Role(role) if role else None
+
+
+def managed_arenas(user: Any) -> QuerySet[Arena]:
+    """The arenas that the user is a maintainer of; all of them for staff."""
+    if user.is_staff:
+        return Arena.objects.all()
+    if not user.is_authenticated:
+        return Arena.objects.none()
+    maintains = Membership.objects.filter(
+        arena=OuterRef("pk"), user=user, role=Membership.Role.MAINTAINER
+    )
+    return Arena.objects.filter(Exists(maintains))
+
+
+def managed_arena(user: Any, slug: str) -> Arena:
+    """The arena at this address; Http404 for whoever isn't a maintainer of it."""
+    arena = managed_arenas(user).filter(slug=slug).first()
+    if arena is None:
+        raise Http404("There is no arena at this address that you are a maintainer of.")
+    return arena
+
+
+def may_vote(user: Any, arena: Arena) -> str:
+    """Empty when the user may vote here; otherwise a sentence that says why not and what to do."""
+    if not arena.is_open:
+        return NOT_OPEN
+    if arena.is_public and arena.who_votes == WhoVotes.ANYONE:
+        return ""
+    if not user.is_authenticated:
+        return NEEDS_ACCOUNT
+    if arena.is_public and arena.who_votes == WhoVotes.ACCOUNTS:
+        return ""
+    # An arena that isn't public is seen by its members only, whoever else might vote in it.
+    return "" if role_of(user, arena) else NEEDS_MEMBERSHIP

@@ -1,0 +1,22 @@
+"""The log of what maintainers do: one entry for every act, in the act's own transaction."""
+
+from typing import Any
+
+from arena.models import Arena, AuditEntry
+
+
+def note(*, arena: Arena, actor: Any, act: str, subject: str = "", **details: Any) -> AuditEntry:
+    """Add an entry. ``actor`` is an account, or None where a command did it.
+
+    ``act`` is a verb and its object ("exclude voter"), ``subject`` whom or what it was done to, shortened
+    to the column; ``details`` must be JSON. To be called inside the transaction of the act, so that there is
+    no act without its entry, and no entry without its act.
+    """
+    known = actor if actor is not None and actor.is_authenticated else None
+    return AuditEntry.objects.create(
+        arena=arena,
+        actor=known,
+        act=act,
+        subject=subject[: AuditEntry._meta.get_field("subject").max_length],
+        details=details,
+    )
