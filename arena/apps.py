@@ -3,3 +3,6 @@ from django.apps import AppConfig
 
 class ArenaConfig(AppConfig):
     name = "arena"
+
+    def ready(self) -> None:
+        from arena import categories  # noqa: F401 (connects the signals)

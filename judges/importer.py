@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
+from arena import categories
 from arena.models import Arena
 from judges import bulk
 from judges.formats.errors import DatasetError, UnreadableDataset
@@ -124,6 +125,8 @@ class Importer:
         if new := sorted(self.criteria.difference(self.arena.criteria)):
             self.arena.criteria = [*self.arena.criteria, *new]
             self.arena.save(update_fields=["criteria"])
+        # The labels are written past the ORM's signals.
+        categories.announce(self.prompts.categories_given)
         if self.verdicts.judges:
             announce(arena_id=self.arena.pk, judge_ids=sorted(self.verdicts.judges))
 

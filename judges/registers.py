@@ -198,6 +198,8 @@ class Prompts(Register):
         super().__init__(arena, now)
         self.categories: dict[str, int] = {}
         self.labelled = Forgetful(self.remembers)
+        # Ids of the categories that prompts were given, or had already: that isn't worth a look-up.
+        self.categories_given: set[int] = set()
         self.stage = Stage(
             "prompt",
             {"digest": "text", "messages": "jsonb", "source_id": "text", "title": "text",
@@ -254,6 +256,7 @@ class Prompts(Register):
             ignore_conflicts=True,
             batch_size=400,
         )
+        self.categories_given.update(self.categories[name] for _, name in labels)
 
     def _find_categories(self, names: set[str]) -> None:
         there = Category.objects.filter(arena=self.arena)

@@ -132,6 +132,13 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
     return n_stale
 
 
+def mark_categories_stale(*, arena_id: int, slugs: Iterable[str]) -> int:
+    """Note that other prompts belong to these categories than before; how many figures became stale."""
+    return _make_stale(
+        Publication.objects.filter(arena_id=arena_id, slice__category__in=list(slugs))
+    )
+
+
 def _make_stale(known: QuerySet[Publication]) -> int:
     # Those that gave up are tried again: what is new may have mended what failed.
     fresh = known.filter(expiry.wanted(), Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS))

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.dispatch import receiver
 
+from arena.signals import categories_changed
 from judges.signals import verdicts_changed
-from ratings.publications import mark_stale
+from ratings.publications import mark_categories_stale, mark_stale
 
 
 @receiver(verdicts_changed)
@@ -13,3 +14,10 @@ def a_new_verdict_makes_figures_stale(
     sender: Any, *, arena_id: int, judge_ids: frozenset[int], **kwargs: Any
 ) -> None:
     mark_stale(arena_id=arena_id, judge_ids=judge_ids)
+
+
+@receiver(categories_changed)
+def other_labels_make_figures_of_a_category_stale(
+    sender: Any, *, arena_id: int, slugs: frozenset[str], **kwargs: Any
+) -> None:
+    mark_categories_stale(arena_id=arena_id, slugs=slugs)

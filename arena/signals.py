@@ -1,0 +1,7 @@
+"""What this room tells others. Sent within the transaction that caused it."""
+
+from django.dispatch import Signal
+
+# Other prompts belong to these categories than before, or a category has another slug or is gone.
+# Arguments: arena_id (int), slugs (frozenset of str).
+categories_changed = Signal()
