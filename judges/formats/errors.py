@@ -54,6 +54,11 @@ class Rejects:
         self.count = 0
         self._lock = threading.Lock()
 
+    @property
+    def are_kept(self) -> bool:
+        """Whether bad records are written down, and the rest of a file is wanted."""
+        return self.file is not None
+
     def add(self, error: DatasetError, where: Where | None = None) -> None:
         """Raise or write down; ``where`` is the place of an error that doesn't name its own."""
         error.where = error.where or where

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from judges.formats.errors import (
 
 BLOCK = 2**18
 LONGEST_RECORD = 16 * 2**20  # bytes of one line, one JSON item, one CSV field
+MOST_READ_AGAIN = (
+    10 * LONGEST_RECORD
+)  # characters of a CSV file that unclosed quotes took with them
 GZIP_MOST_RATIO = 200  # text rarely shrinks more than fiftyfold; gzip can reach 1000
 GZIP_FREE_BYTES = 64 * 2**20  # … and only beyond this much is a file suspected
 PARQUET_BATCH = 2_000
@@ -165,7 +169,10 @@ class Source:
                 yield Row(where, values)
 
     def csv(self, path: Path) -> Iterator[Row]:
-        """Rows as dictionaries by the header. A row with more or fewer cells is a bad record."""
+        """Rows as dictionaries by the header. A row with more or fewer cells is a bad record.
+
+        So is one that isn't CSV; reading goes on at the next line that can begin a row.
+        """
         name = self.name(path)
         csv.field_size_limit(LONGEST_RECORD)
         lines = _Lines(self.lines(path), name)
@@ -177,10 +184,13 @@ class Source:
                 if cells is None:
                     cells = next(reader, None)
             except csv.Error as error:
-                raise UnreadableDataset(
-                    f"not CSV: {error} (an unclosed quote, or another format?).",
-                    where=Where(name, lines.first),
-                ) from None
+                reason = f"not CSV: {error} (an unclosed quote, or another format?)."
+                if header is None or not self.rejects.are_kept:
+                    raise UnreadableDataset(reason, where=Where(name, lines.first)) from None
+                where = Where(name, lines.first)
+                lost, where.text = lines.give_up_row(len(header))
+                self.rejects.add(DatasetError(f"{reason} {lost}", where=where))
+                continue
             if cells is None:
                 break
             if not cells:
@@ -194,6 +204,8 @@ class Source:
                 yield Row(where, dict(zip(header, cells, strict=True)))
                 continue
             reason = f"{len(cells)} cells, where the header has {len(header)}."
+            if lines.last > lines.first:
+                reason += f" The row goes on to line {lines.last}."
             if lines.broken:
                 reason = "a line in the middle of this row can't be read."
             self.rejects.add(DatasetError(reason, where=where))
@@ -454,20 +466,22 @@ class _Lines:
         self.length = 0
         self.first = self.last = 0
         self.broken = False  # a line in the middle of the row is missing
-        self._pushed_back: tuple[int, str] | None = None
+        self._numbers: list[int] = []  # of the lines of a row that the CSV reader reads
+        self._again: deque[tuple[int, str]] = deque()  # lines to read before any other
+        self._given_back = 0  # characters that are read again because of bad rows
 
     def plain_cells(self) -> list[str] | None:
         """The next row, where it is a line without quotes; None: ask the CSV reader. Begins a new row."""
         self.broken = False
-        numbered = next(self.lines, None)
+        numbered = self._again.popleft() if self._again else next(self.lines, None)
         if numbered is None:
             self.taken = []
             return None
         number, line = numbered
         line = line.rstrip("\r\n")
         if '"' in line or "\r" in line:
-            self._pushed_back = numbered
-            self.taken, self.length = [], 0
+            self._again.appendleft(numbered)
+            self.taken, self._numbers, self.length = [], [], 0
             return None
         self.first = self.last = number
         self.taken = [line]
@@ -481,20 +495,53 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        if self._pushed_back:
-            (number, line), self._pushed_back = self._pushed_back, None
-        else:
-            number, line = next(self.lines)
+        number, line = self._again.popleft() if self._again else next(self.lines)
         if not self.taken:
             self.first = number
         elif number != self.last + 1:
             self.broken = True
         self.last = number
         self.taken.append(line)
+        self._numbers.append(number)
         self.length += len(line)
         if self.length > LONGEST_RECORD:
+            raise csv.Error(f"a row of more than {LONGEST_RECORD // 2**20} MB")
+        return line
+
+    def give_up_row(self, width: int) -> tuple[str, str]:
+        """Leave out the row at hand, up to the next of its lines that can begin a row of ``width`` cells.
+
+        An unclosed quote takes the lines below for a part of its cell: they are read again. Says what is
+        lost, in a sentence and as it stands in the file.
+        """
+        self._given_back += self.length - len(self.taken[0])
+        if self._given_back > MOST_READ_AGAIN:
             raise UnreadableDataset(
-                f"a row of more than {LONGEST_RECORD // 2**20} MB: an unclosed quote?",
+                "too many unclosed quotes: is this another format?",
                 where=Where(self.name, self.first),
             )
-        return line
+        lost = 1
+        while lost < len(self.taken) and not _begins_row(self.taken[lost], width):
+            lost += 1
+        text = "".join(self.taken[:lost]).rstrip("\r\n")
+        again = list(zip(self._numbers[lost:], self.taken[lost:], strict=True))
+        self._again.extendleft(reversed(again))
+        last = self._numbers[lost - 1]
+        which = f"Lines {self.first} to {last} are" if last > self.first else "The line is"
+        then = f"reading goes on at line {again[0][0]}" if again else "reading goes on below"
+        self.taken, self._numbers, self.length = [], [], 0
+        return f"{which} left out; {then}.", text
+
+
+def _begins_row(line: str, width: int) -> bool:
+    """Whether a line is a row of so many cells, or the beginning of one whose quote is closed further on."""
+    quote = line.find('"')
+    if quote > 0 and line[quote - 1] != ",":
+        # More likely the end of a quoted text than a cell with a quote in it.
+        return False
+    try:
+        return len(next(csv.reader([line], strict=True), [])) == width
+    except csv.Error as error:
+        if "unexpected end" not in str(error):
+            return False
+    return len(next(csv.reader([line]), [])) <= width

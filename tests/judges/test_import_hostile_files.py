@@ -338,3 +338,63 @@ def test_the_command_says_it_in_one_sentence(tmp_path):
         CommandError, match=r"votes.csv, line 2, column winner: .*\nNothing was imported"
     ):
         call_command("import_dataset", "lmarena", str(path), "--arena=battles")
+
+
+def rejects_of(tmp_path, text):
+    """([rejected lines, the reasons, the texts], the judges whose rows were read)."""
+    report = load(text_file(tmp_path, text), skip_bad=tmp_path / "rejects.jsonl")
+    written = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert report.rejected == len(written)
+    judges = set(Verdict.objects.values_list("judge__name", flat=True))
+    return [[r[key] for r in written] for key in ("line", "reason", "text")], judges
+
+
+def test_a_row_that_is_not_csv_is_rejected_and_the_next_one_read(tmp_path):
+    text = HEADER + "Ada,Basil,tie,u1\n" + '"Ada"x,Basil,tie,u2\n' + '"Ada",Basil,tie,u3\n'
+    (lines, reasons, texts), judges = rejects_of(tmp_path, text)
+    assert lines == [3]
+    assert reasons[0].startswith("not CSV: ',' expected after '\"'")
+    assert reasons[0].endswith("The line is left out; reading goes on below.")
+    assert texts == ['"Ada"x,Basil,tie,u2']
+    assert judges == {"u1", "u3"}
+
+
+@pytest.mark.parametrize("below", ["", '"Cleo",Ada,tie,u9\n', 'Cleo,"Ada",tie,u9\n'])
+def test_an_unclosed_quote_takes_no_rows_with_it(tmp_path, below):
+    text = HEADER + '"Ada,Basil,tie,u1\n' + "Ada,Basil,tie,u2\nAda,Cleo,tie,u3\n" + below
+    (lines, reasons, texts), judges = rejects_of(tmp_path, text)
+    assert lines == [2]
+    assert reasons[0].endswith("The line is left out; reading goes on at line 3.")
+    assert texts == ['"Ada,Basil,tie,u1']
+    assert judges == {"u2", "u3"} | ({"u9"} if below else set())
+
+
+def test_of_a_bad_row_of_several_lines_the_reject_says_which_are_lost(tmp_path):
+    text = (
+        "prompt,model_a,model_b,winner,judge\n"
+        '"one\ntwo\nthree"!,Ada,Basil,tie,u1\n'
+        '"four\nfive",Ada,Basil,tie,u2\n'
+        "six,Ada,Basil,tie,u3\n"
+    )
+    (lines, reasons, texts), judges = rejects_of(tmp_path, text)
+    # Line 4 has as many cells as a row, and isn't taken for one.
+    assert lines == [2]
+    assert reasons[0].endswith("Lines 2 to 4 are left out; reading goes on below.")
+    assert texts == ['"one\ntwo\nthree"!,Ada,Basil,tie,u1']
+    assert judges == {"u2", "u3"}
+
+
+def test_an_endless_quote_costs_its_line_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("judges.formats.reading.LONGEST_RECORD", 1000)
+    rows = "".join(f"Ada,Basil,tie,u{n}\n" for n in range(200))
+    (lines, reasons, _), judges = rejects_of(tmp_path, HEADER + '"Ada,Basil,tie,x\n' + rows)
+    assert lines == [2]
+    assert "a row of more than" in reasons[0]
+    assert len(judges) == 200
+
+
+def test_reading_again_and_again_comes_to_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("judges.formats.reading.MOST_READ_AGAIN", 20_000)
+    text = HEADER + '"x\n' + 'Ada","Basil,tie\n' * 2_000
+    with pytest.raises(DatasetError, match="too many unclosed quotes"):
+        load(text_file(tmp_path, text), skip_bad=tmp_path / "rejects.jsonl")
