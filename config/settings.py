@@ -8,6 +8,7 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from config import mail
 from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -62,6 +63,8 @@ INSTALLED_APPS = [
     "django_filters",
     "rest_framework",
     "drf_spectacular",
+    "allauth",
+    "allauth.account",
     "arena",
     "judges",
     "ratings",
@@ -75,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -164,6 +168,99 @@ BOOTSTRAP_ROUNDS = env.number("JURYBOX_BOOTSTRAP_ROUNDS", 1000, at_least=200)
 # How many battles a minute one voter, and all voters of one network, may decide.
 VOTES_PER_MINUTE = env.number("JURYBOX_VOTES_PER_MINUTE", 40, at_least=1)
 NETWORK_VOTES_PER_MINUTE = env.number("JURYBOX_NETWORK_VOTES_PER_MINUTE", 600, at_least=1)
+
+# --- accounts -------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",  # by e-mail
+    "django.contrib.auth.backends.ModelBackend",  # by user name: the admin
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "config.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Jurybox] "
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if BEHIND_TLS else "http"
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_SESSION_REMEMBER = True
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS else 0
+
+# Without a mail server nobody could be asked to confirm an address: the mail is printed instead.
+EMAIL_URL = env.url("JURYBOX_EMAIL_URL", "", schemes=tuple(mail.SCHEMES))
+globals().update(mail.settings_of(EMAIL_URL))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("JURYBOX_EMAIL_FROM", "jurybox@localhost")
+if EMAIL_URL and "@" not in DEFAULT_FROM_EMAIL.removesuffix("@localhost"):
+    raise ImproperlyConfigured(
+        "JURYBOX_EMAIL_FROM must be the address that mail comes from when JURYBOX_EMAIL_URL is set."
+    )
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
+
+# Sign-in by way of others: off unless it is asked for.
+OAUTH_CLIENTS = {
+    "github": (env.text("JURYBOX_GITHUB_ID", ""), env.text("JURYBOX_GITHUB_SECRET", "")),
+    "google": (env.text("JURYBOX_GOOGLE_ID", ""), env.text("JURYBOX_GOOGLE_SECRET", "")),
+}
+OAUTH = env.words("JURYBOX_OAUTH", "")
+for _provider in OAUTH:
+    if _provider not in OAUTH_CLIENTS:
+        raise ImproperlyConfigured(
+            f"JURYBOX_OAUTH must be of {', '.join(OAUTH_CLIENTS)}, not {_provider!r}."
+        )
+    if not all(OAUTH_CLIENTS[_provider]):
+        raise ImproperlyConfigured(
+            f"JURYBOX_OAUTH names {_provider}: JURYBOX_{_provider.upper()}_ID and "
+            f"JURYBOX_{_provider.upper()}_SECRET must be set too."
+        )
+if OAUTH:
+    INSTALLED_APPS += [
+        "allauth.socialaccount",
+        *(f"allauth.socialaccount.providers.{provider}" for provider in OAUTH),
+    ]
+    SOCIALACCOUNT_PROVIDERS = {
+        provider: {
+            "APP": {"client_id": OAUTH_CLIENTS[provider][0], "secret": OAUTH_CLIENTS[provider][1]},
+            "SCOPE": {"github": ["user:email"], "google": ["email"]}[provider],
+        }
+        for provider in OAUTH
+    }
+# A form that leads there is let through by the content security policy.
+OAUTH_SITES = {"github": "https://github.com", "google": "https://accounts.google.com"}
+FORM_TARGETS = [OAUTH_SITES[provider] for provider in OAUTH]
+
+# Counts attempts to sign in. In one place for all web processes where there is Redis.
+if CELERY_BROKER_URL.startswith("redis"):
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": CELERY_BROKER_URL,
+            "KEY_PREFIX": "jurybox",
+        }
+    }
+
+# --- making arenas --------------------------------------------------------------------------------
+WHO_MAKES_ARENAS = env.text("JURYBOX_WHO_MAKES_ARENAS", "accounts")
+if WHO_MAKES_ARENAS not in ("accounts", "staff"):
+    raise ImproperlyConfigured(
+        f"JURYBOX_WHO_MAKES_ARENAS must be accounts or staff, not {WHO_MAKES_ARENAS!r}."
+    )
+LARGEST_UPLOAD = 20 * 2**20  # bytes
+# Files that were checked and wait for a second look before they are added.
+UPLOADS_DIR = VAR_DIR / "uploads"
+FILE_UPLOAD_HANDLERS = [
+    "config.uploads.Bounded",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- pages ----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -1,5 +1,6 @@
 """Every address. This package is the only one that knows all three rooms."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -10,6 +11,8 @@ urlpatterns = [
     path("", include("arena.urls")),
     path("", include("judges.urls")),
     path("", include("ratings.urls")),
+    # Without OAuth nothing of allauth but the accounts themselves is loaded.
+    path("accounts/", include("allauth.urls" if settings.OAUTH else "allauth.account.urls")),
     path("api/v1/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
