@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.fragments import answers_in_parts, wants_part
 from arena.models import Arena, Battle, Category, Output, System
 from judges.models import Judge, Verdict
 from judges.records import AGREEMENT, battles_page, neighbours, summaries, verdicts_of
@@ -39,6 +40,7 @@ class Row(NamedTuple):
 
 
 @require_safe
+@answers_in_parts
 def battles(request: HttpRequest, arena: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
     asked = selection_from(request.GET, arena=place)
@@ -63,7 +65,7 @@ def battles(request: HttpRequest, arena: str) -> HttpResponse:
         "agreements": AGREEMENT.items(),
     }
     template = "judges/battles.html"
-    if request.htmx and not request.htmx.history_restore_request:
+    if wants_part(request):
         template = "judges/_battles_table.html"
     return render(request, template, context)
 

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.fragments import answers_in_parts, wants_part
 from arena.markdown import printable
 from arena.models import Arena
 from judges.disclosure import disclosed
@@ -84,6 +85,7 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
 
 
 @require_safe
+@answers_in_parts
 def judge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
     # Printable: PostgreSQL refuses a question with a NUL in it.
@@ -109,7 +111,7 @@ def judge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     if report:
         context |= _figures_of(report, who)
     template = "ratings/judge.html"
-    if request.htmx and not request.htmx.history_restore_request:
+    if wants_part(request):
         # The polling of a page that waits for its report.
         template = "ratings/_judge_report.html"
     return render(request, template, context)

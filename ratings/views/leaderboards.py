@@ -3,10 +3,10 @@
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.fragments import answers_in_parts, wants_part
 from arena.models import Arena
 from ratings import downloads, leaderboards
 from ratings.leaderboards import State, state_of
@@ -41,6 +41,7 @@ def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
 
 
 @require_safe
+@answers_in_parts
 def top(request: HttpRequest, arena: str) -> HttpResponse:
     """A part of the arena's page; opened by itself it is a small page of its own."""
     place = visible_arena(request.user, arena)
@@ -55,10 +56,8 @@ def top(request: HttpRequest, arena: str) -> HttpResponse:
             "rows": list(leaderboards.rows(best, extent.scale, by_rank=True)),
             "is_short": True,
         }
-    template = "ratings/_top.html" if request.htmx else "ratings/top.html"
-    response = render(request, template, context)
-    patch_vary_headers(response, ["HX-Request"])
-    return response
+    template = "ratings/_top.html" if wants_part(request) else "ratings/top.html"
+    return render(request, template, context)
 
 
 def table_context(request: HttpRequest, snapshot: Snapshot) -> dict:

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.fragments import answers_in_parts, wants_part
 from arena.models import System
 from judges.records import Selection, battles_page, summaries
 from ratings import records, standings
@@ -41,12 +42,13 @@ def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
 
 
 @require_safe
+@answers_in_parts
 def opponents(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     """A row that opens below a leaderboard's; without scripts, the system's page."""
     place = visible_arena(request.user, arena)
     who = get_object_or_404(System, arena=place, slug=slug)
     chosen = chosen_or_404(request, place)
-    if not request.htmx:
+    if not wants_part(request):
         address = reverse("ratings:system", args=[place.slug, who.slug])
         query = f"?{chosen.query}" if chosen.query else ""
         return redirect(f"{address}{query}#opponents")
