@@ -77,6 +77,8 @@ def judge_ids(*, arena: Arena, judge: str) -> list[int]:
         )
     found = list(judges.filter(slug=judge).values_list("pk", flat=True))
     if not found:
-        known = ", ".join([PEOPLE, *judges.order_by("slug").values_list("slug", flat=True)[:20]])
+        slugs = judges.order_by("slug").values_list("slug", flat=True)[:20]
+        # A crowd may have the slug "people", too.
+        known = ", ".join(dict.fromkeys([PEOPLE, *slugs]))
         raise SliceError(f"judge: {arena.slug} has no judge {judge!r}; it has {known}.")
     return found

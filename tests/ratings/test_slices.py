@@ -49,3 +49,11 @@ def test_an_unknown_judge_is_named_with_those_that_exist():
     cast.make_judge(arena, "LLM", "llm")
     with pytest.raises(SliceError, match="poems has no judge 'gpt'; it has people, llm"):
         judge_ids(arena=arena, judge="gpt")
+
+
+@pytest.mark.django_db
+def test_people_are_named_once_though_a_crowd_has_that_slug():
+    arena = cast.make_arena()
+    cast.make_judge(arena, "People")
+    with pytest.raises(SliceError, match="it has people.$"):
+        judge_ids(arena=arena, judge="gpt")
