@@ -6,13 +6,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.models import Arena
 from ratings import downloads, leaderboards, records
 from ratings.leaderboards import state_of
 from ratings.models import Rating, Snapshot
 from ratings.views.leaderboards import chosen_or_404
 
 SYSTEMS_A_PAGE = 40
-CSV_COLUMNS = ("system", "opponent", "wins", "losses", "ties", "both_bad", "n_verdicts", "win_rate")
+COLUMNS = ("system", "opponent", "wins", "losses", "ties", "both_bad", "n_verdicts", "win_rate")
 
 
 @require_safe
@@ -21,11 +22,12 @@ def matrix(request: HttpRequest, arena: str) -> HttpResponse:
     chosen = chosen_or_404(request, place)
     state = state_of(arena=place, slice=chosen.slice)
     if "format" in request.GET:
-        if request.GET["format"] != "csv":
-            raise Http404("format is csv.")
+        if request.GET["format"] not in downloads.FORMATS:
+            raise Http404(f"format is one of {', '.join(downloads.FORMATS)}.")
         if state.snapshot is None:
             raise Http404(state.why_nothing)
-        return _download(f"{place.slug}-win-rates-{chosen.slice.judge}", state.snapshot)
+        name = f"{place.slug}-win-rates-{chosen.slice.judge}"
+        return _download(request.GET["format"], name, place, state.snapshot)
     context = {"arena": place, "chosen": chosen, "state": state, "snapshot": state.snapshot}
     if state.snapshot:
         rows = _page(state.snapshot, request.GET.get("page"))
@@ -49,7 +51,7 @@ def _page(snapshot: Snapshot, number: str | None) -> Page:
     return page
 
 
-def _download(name: str, snapshot: Snapshot) -> HttpResponse:
+def _download(wanted: str, name: str, place: Arena, snapshot: Snapshot) -> HttpResponse:
     """A line for every ordered pair that met, of all systems, the unranked too."""
     slugs = dict(Rating.objects.filter(snapshot=snapshot).values_list("system_id", "system__slug"))
     found = records.records(snapshot, of=set(slugs))
@@ -57,4 +59,14 @@ def _download(name: str, snapshot: Snapshot) -> HttpResponse:
         (slugs[one], slugs[other], *record, record.n, round(record.win_rate, 6))
         for (one, other), record in sorted(found.items())
     )
-    return downloads.as_csv(name, CSV_COLUMNS, rows)
+    if wanted == "csv":
+        return downloads.as_csv(name, COLUMNS, rows)
+    content = {
+        "snapshot": snapshot.pk,
+        "arena": place.slug,
+        "slice": snapshot.slice,
+        "created_at": snapshot.created_at.isoformat(),
+        "data_digest": snapshot.data_digest,
+        "pairs": [dict(zip(COLUMNS, row, strict=True)) for row in rows],
+    }
+    return downloads.as_json(name, content)

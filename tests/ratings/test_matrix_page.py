@@ -90,6 +90,27 @@ def test_the_csv_has_every_ordered_pair(arena, client):
     assert {row["n_verdicts"] for row in rows} == {"4"}
 
 
+def test_the_json_has_the_same_pairs_and_says_where_they_are_from(arena, client):
+    snapshot = hand_made(arena, n_systems=5)
+    response = client.get(URL, {"format": "json"})
+    assert 'filename="poems-win-rates-people.json"' in response.headers["Content-Disposition"]
+    content = response.json()
+    assert (content["arena"], content["snapshot"]) == ("poems", snapshot.pk)
+    assert content["slice"]["judge"] == "people"
+    assert content["data_digest"] == snapshot.data_digest
+    rows = csv.DictReader(io.StringIO(client.get(URL, {"format": "csv"}).content.decode()))
+    assert [{k: str(v) for k, v in pair.items()} for pair in content["pairs"]] == list(rows)
+    assert len(content["pairs"]) == 5 * 4
+    assert "format=json" in client.get(URL).content.decode()
+
+
+def test_an_unknown_format_is_said(arena, client):
+    hand_made(arena, n_systems=3)
+    response = client.get(URL, {"format": "xml"})
+    assert response.status_code == 404
+    assert "format is one of csv, json" in response.content.decode()
+
+
 @pytest.mark.parametrize("n_systems", [5, 40])
 def test_queries_do_not_grow_with_systems(arena, client, n_systems):
     hand_made(arena, n_systems=n_systems)
