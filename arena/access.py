@@ -3,6 +3,7 @@ not show."""
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
@@ -78,3 +79,8 @@ def may_vote(user: Any, arena: Arena) -> str:
         return ""
     # An arena that isn't public is seen by its members only, whoever else might vote in it.
     return "" if role_of(user, arena) else NEEDS_MEMBERSHIP
+
+
+def may_make_arenas(user: Any) -> bool:
+    """Whether the account may make arenas: see the setting JURYBOX_WHO_MAKES_ARENAS."""
+    return user.is_staff or (user.is_authenticated and settings.WHO_MAKES_ARENAS == "accounts")
