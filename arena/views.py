@@ -1,16 +1,15 @@
 """Pages of what is compared: the arenas, their prompts, and what the systems answered."""
 
 from django.core.paginator import Paginator
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena, visible_arenas
-from arena.models import Arena, Category, Output, Prompt, System
+from arena.counts import CappedCount
+from arena.models import Category, Output, Prompt, System
+from arena.prompts import count_published, prompts_page
 
-PROMPTS_A_PAGE = 50
 OUTPUTS_A_PAGE = 12
 ARENAS_A_PAGE = 60
 
@@ -18,7 +17,7 @@ ARENAS_A_PAGE = 60
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     arenas = visible_arenas(request.user).annotate(
-        n_systems=_count_of(System), n_prompts=_count_of(Prompt)
+        n_systems=CappedCount(System.objects.all()), n_prompts=CappedCount(Prompt.objects.all())
     )
     page = Paginator(arenas, ARENAS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "arena/index.html", {"page": page})
@@ -27,10 +26,12 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def home(request: HttpRequest, arena: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
+    n_published, are_many = count_published(place)
     context = {
         "arena": place,
         "n_systems": place.systems.count(),
-        "n_prompts": place.prompts.exclude(messages=[]).count(),
+        "n_prompts": n_published,
+        "are_many": are_many,
         "categories": place.categories.all(),
     }
     return render(request, "arena/home.html", context)
@@ -48,7 +49,13 @@ def prompts(request: HttpRequest, arena: str) -> HttpResponse:
             raise Http404(f"This arena has no category “{wanted[:60]}”.")
     context = {
         "arena": place,
-        "page": _page_of_prompts(place, request, words=words, category=category),
+        "page": prompts_page(
+            place,
+            category=category,
+            words=words,
+            before=_cursor(request, "before"),
+            after=None if "before" in request.GET else _cursor(request, "after"),
+        ),
         "categories": place.categories.all(),
         "category": category,
         "q": words,
@@ -75,22 +82,10 @@ def prompt(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     return render(request, "arena/prompt.html", context)
 
 
-def _count_of(model: type[System] | type[Prompt]) -> Coalesce:
-    counted = model.objects.filter(arena=OuterRef("pk")).order_by().values("arena")
-    return Coalesce(Subquery(counted.annotate(n=Count("pk")).values("n")), 0)
-
-
-def _page_of_prompts(place: Arena, request: HttpRequest, *, words: str, category: Category | None):
-    found: QuerySet[Prompt] = Prompt.objects.filter(arena=place)
-    if category:
-        found = found.filter(categories=category)
-    if words:
-        # What a person would look for stands at the beginning: a system message and the first question.
-        found = found.filter(
-            Q(title__icontains=words)
-            | Q(source_id__icontains=words)
-            | Q(messages__0__content__icontains=words)
-            | Q(messages__1__content__icontains=words)
-        )
-    found = found.prefetch_related("categories")
-    return Paginator(found, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
+def _cursor(request: HttpRequest, key: str) -> int | None:
+    text = request.GET.get(key)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Http404(f"{key} is the number of a prompt.")
+    return int(text)

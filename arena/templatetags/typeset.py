@@ -8,6 +8,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from arena.counts import MOST_COUNTED
+
 register = template.Library()
 
 MINUS = "−"
@@ -89,6 +91,14 @@ def count_of(n: int, noun: str) -> str:
     """``{{ 3|count_of:"battle" }}`` reads "3 battles"; "category,categories" gives the plural."""
     singular, _, plural = noun.partition(",")
     return f"{whole(n)} {singular if n == 1 else plural or singular + 's'}"
+
+
+@register.filter
+def capped_count_of(n: int, noun: str) -> str:
+    """The same of a count that stopped: "10,000+ battles"."""
+    if n <= MOST_COUNTED:
+        return count_of(n, noun)
+    return count_of(MOST_COUNTED, noun).replace(" ", "+ ", 1)
 
 
 @register.inclusion_tag("components/sort_header.html", takes_context=True)

@@ -12,6 +12,13 @@ def test_public_arenas_are_listed_with_their_counts(small_arena, client):
     assert "4 systems · 6 prompts" in html
 
 
+def test_counts_stop_where_nobody_needs_to_know(small_arena, client, monkeypatch):
+    for module in ("arena.counts", "arena.prompts", "arena.templatetags.typeset"):
+        monkeypatch.setattr(f"{module}.MOST_COUNTED", 5)
+    assert "4 systems · 5+ prompts" in client.get("/").content.decode()
+    assert "more than 10,000 prompts with" in client.get("/a/poems/").content.decode()
+
+
 def test_private_arenas_are_listed_for_staff_only(db, client, admin_client):
     cast.make_arena("secret", is_public=False)
     assert "Secret" not in client.get("/").content.decode()
