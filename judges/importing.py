@@ -73,10 +73,17 @@ def import_dataset(
 def _arena(slug: str, name: str) -> tuple[Arena, bool]:
     if there := Arena.objects.filter(slug=slug).first():
         return there, False
-    arena = Arena(slug=slug, name=name or slug.replace("-", " ").capitalize())
+    arena = Arena(slug=slug, name=name or name_from(slug))
     try:
         arena.full_clean()
     except ValidationError as error:
         raise DatasetError(f"--arena {slug!r}: {' '.join(error.messages)}") from None
     arena.save()
     return arena, True
+
+
+def name_from(slug: str) -> str:
+    """What an arena is called that nobody named: words with a capital; a slug of one piece stays, as it may
+    be a name that is written like that."""
+    words = slug.replace("-", " ")
+    return slug if words == slug else words[:1].upper() + words[1:]

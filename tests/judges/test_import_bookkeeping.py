@@ -9,6 +9,7 @@ import pytest
 from judges.bulk import Forgetful, IdSet
 from judges.hashlog import HashLog
 from judges.read_ahead import read_ahead
+from judges.importing import name_from
 from judges.registers import pseudonym, unique_slugs
 
 
@@ -91,3 +92,16 @@ def test_what_is_no_address_stays(handle):
 def test_an_address_becomes_a_keyed_hash(handle):
     assert pseudonym(handle).startswith("voter-")
     assert pseudonym(handle) == pseudonym(handle) != pseudonym(handle + "0")
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [
+        ("llmfao", "llmfao"),
+        ("short-summaries", "Short summaries"),
+        ("arena-hard-v2.0", "Arena hard v2.0"),
+        ("2024-votes", "2024 votes"),
+    ],
+)
+def test_an_arena_that_nobody_named_is_called_by_its_slug(slug, name):
+    assert name_from(slug) == name
