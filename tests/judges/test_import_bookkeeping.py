@@ -8,8 +8,8 @@ import pytest
 
 from judges.bulk import Forgetful, IdSet
 from judges.hashlog import HashLog
-from judges.read_ahead import read_ahead
 from judges.importing import name_from
+from judges.read_ahead import read_ahead
 from judges.registers import pseudonym, unique_slugs
 
 
