@@ -13,6 +13,7 @@ from typing import NamedTuple
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 
 from arena.models import Arena, Battle, Category, Pair, Prompt, System
+from judges.exclusions import by_excluded_voter
 from judges.models import Judge, Outcome, Verdict
 from judges.wording import summary
 
@@ -79,9 +80,10 @@ class Selection:
 
 
 def _counted(whose: Q) -> QuerySet[Verdict]:
-    """Overall verdicts on the battle of the outer query that weren't taken back."""
+    """Overall verdicts on the battle of the outer query that are counted."""
     return (
         Verdict.objects.filter(whose, battle=OuterRef("pk"), criterion="", retraction=None)
+        .exclude(by_excluded_voter())
         .order_by()
         .values("battle")
     )
@@ -171,6 +173,7 @@ def summaries(battles: Iterable[Battle]) -> dict[int, str]:
         Verdict.objects.filter(
             battle__in=[battle.pk for battle in battles], criterion="", retraction=None
         )
+        .exclude(by_excluded_voter())
         .order_by()
         .values_list("battle_id", "judge_id", "outcome")
         .annotate(n=Count("pk"))
@@ -208,9 +211,13 @@ def _groups(
 
 
 def verdicts_of(battle: Battle, *, beyond: int = 0) -> tuple[list[Verdict], int | None]:
-    """Up to VERDICTS_SHOWN verdicts in the order in which they came, and the id after which to go on."""
+    """Up to VERDICTS_SHOWN verdicts in the order in which they came, and the id after which to go on.
+
+    Each has ``is_set_aside``: whether its voter is excluded.
+    """
     verdicts = list(
         Verdict.objects.filter(battle=battle, pk__gt=beyond)
+        .annotate(is_set_aside=Case(When(by_excluded_voter(), then=True), default=False))
         .select_related("judge", "voter", "trace", "retraction")
         .order_by("pk")[: VERDICTS_SHOWN + 1]
     )

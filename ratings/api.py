@@ -45,6 +45,10 @@ class SliceSerializer(serializers.Serializer):
     )
     method = serializers.ChoiceField(choices=list(METHODS))
     ridge = serializers.FloatField(help_text="The penalty on log-strengths.")
+    without = serializers.CharField(
+        required=False,
+        help_text="The handle of a voter who is left out beside those who are excluded.",
+    )
 
 
 class SimulatedJudges(serializers.Serializer):
@@ -105,21 +109,32 @@ class SnapshotSerializer(SimulatedJudges, RowSerializer):
         model = Snapshot
         fields = [
             "id", "slice", "slice_digest", "is_simulated", "interval", "n_verdicts", "n_battles",
-            "n_prompts", "n_voters", "n_ranked", "n_retracted", "data_digest", "seed", "rounds",
-            "code_version", "previous", "created_at",
+            "n_prompts", "n_voters", "n_ranked", "n_retracted", "n_set_aside", "data_digest", "seed",
+            "rounds", "code_version", "previous", "created_at",
         ]  # fmt: skip
+
+
+class SetAsideSerializer(serializers.Serializer):
+    """Verdicts that aren't counted because their voters are excluded, by reason."""
+
+    reason = serializers.CharField()
+    n_verdicts = serializers.IntegerField()
+    n_voters = serializers.IntegerField()
 
 
 class SnapshotDetailSerializer(SnapshotSerializer):
     timings = SecondsField(read_only=True, help_text="Seconds per step.")
+    set_aside = SetAsideSerializer(many=True, read_only=True)
     ratings = RatingSerializer(many=True, read_only=True)
 
     class Meta(SnapshotSerializer.Meta):
         fields = [
             *SnapshotSerializer.Meta.fields,
             "tie_parameter",
+            "set_aside",
             "last_verdict_id",
             "last_retraction_id",
+            "last_exclusion_id",
             "timings",
             "ratings",
         ]
@@ -231,6 +246,11 @@ class LeaderboardFilters(FilterSet):
         words={method: method for method in METHODS},
         help_text="Fitted by Bradley-Terry, Davidson or Elo.",
     )
+    without = TextFilter(
+        field_name="slice__without",
+        max_length=120,
+        help_text="Without the voter of this handle.",
+    )
 
 
 @extend_schema_view(
@@ -277,7 +297,7 @@ class JudgeReportSerializer(SimulatedJudges, RowSerializer):
             "id", "judge", "reference", "is_simulated", "slice", "slice_digest", "tau", "tau_lower",
             "tau_upper", "alpha", "alpha_lower", "alpha_upper", "delta", "kappa", "accuracy",
             "n_systems", "n_battles", "n_prompts", "n_judge_verdicts", "n_reference_verdicts",
-            "data_digest", "seed", "rounds", "code_version", "created_at",
+            "n_set_aside", "data_digest", "seed", "rounds", "code_version", "created_at",
         ]  # fmt: skip
 
 
@@ -292,6 +312,7 @@ class JudgeReportDetailSerializer(JudgeReportSerializer):
             *JudgeReportSerializer.Meta.fields,
             "last_verdict_id",
             "last_retraction_id",
+            "last_exclusion_id",
             "timings",
             "figures",
         ]

@@ -1,20 +1,42 @@
 """From verdicts to cells: one GROUP BY, then arrays. The database counts, numpy fits."""
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from arena.models import Arena, Battle, Pair, Prompt, System
-from judges.models import Retraction, Verdict, Voter
+from judges.exclusions import last_exclusion_id, standing_exclusions
+from judges.models import Exclusion, Retraction, Verdict, Voter
 from ratings.engine.tallies import ClusteredTallies, Tallies, tally, tally_by_cluster
-from ratings.slices import Slice, judge_ids
+from ratings.slices import Slice, judge_ids, voter_ids
 
 FETCH_ROWS = 50_000
+VOTERS_AT_ONCE = 500
+REASONS_NAMED = 5
+BY_CHOICE = "left out of this leaderboard by choice"
+
+
+class Cut(NamedTuple):
+    """A moment: the last verdict, retraction and exclusion that were there, by id. What came later isn't
+    counted, so a figure can be computed again at any time."""
+
+    verdict: int
+    retraction: int
+    exclusion: int = 0
+
+
+class SetAside(NamedTuple):
+    """Verdicts that aren't counted for one reason, and whose they are."""
+
+    reason: str
+    n_verdicts: int
+    n_voters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +60,12 @@ class Cells:
     n_battles: int
     n_voters: int
     n_retracted: int
-    last_verdict_id: int
-    last_retraction_id: int
+    set_aside: list[SetAside]  # verdicts of excluded voters that weren't taken back, by reason
+    cut: Cut
+
+    @property
+    def n_set_aside(self) -> int:
+        return sum(group.n_verdicts for group in self.set_aside)
 
     @property
     def n_verdicts(self) -> int:
@@ -81,36 +107,31 @@ class Cells:
         return hasher.hexdigest()
 
 
-def count(*, arena: Arena, slice: Slice, up_to: tuple[int, int] | None = None) -> Cells:
-    """Count the verdicts of a slice that haven't been taken back.
+def count(*, arena: Arena, slice: Slice, up_to: Cut | None = None) -> Cells:
+    """Count the verdicts of a slice that weren't taken back, and whose voters aren't excluded.
 
-    ``up_to`` = (last verdict id, last retraction id) counts as at an earlier time. Raises SliceError for
-    an unknown judge.
+    ``up_to`` counts as at an earlier time. A verdict that was taken back by a voter who is excluded counts
+    as taken back. Raises SliceError for an unknown judge or voter.
     """
+    cut = watermark() if up_to is None else up_to
     ids = judge_ids(arena=arena, judge=slice.judge)
-    last = None if up_to is None else up_to[0]
-    verdicts = Verdict.objects.filter(_which(arena, slice, ids, last=last))
+    # Without a bound the GROUP BY is answered by the index alone.
+    verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=cut))
     # From the few retractions to their verdicts: the other way round would read every verdict.
-    retracted = Retraction.objects.filter(_which(arena, slice, ids, path="verdict__", last=last))
-    if up_to is None:
-        last_verdict, last_retraction = watermark()
-    else:
-        last_verdict, last_retraction = up_to
-        verdicts = verdicts.filter(pk__lte=last_verdict)
-        retracted = retracted.filter(pk__lte=last_retraction, verdict_id__lte=last_verdict)
+    retracted = Retraction.objects.filter(
+        _which(arena, slice, ids, cut=cut, path="verdict__"), pk__lte=cut.retraction
+    )
+    if up_to is not None:
+        verdicts = verdicts.filter(pk__lte=cut.verdict)
+    retracted = retracted.filter(verdict_id__lte=cut.verdict)
 
-    rows = _fetch(
-        verdicts.order_by().values_list("pair_id", "outcome", "prompt_id").annotate(n=Count("*"))
-    )
-    taken_back = _fetch(
-        retracted.order_by()
-        .values_list("verdict__pair_id", "verdict__outcome", "verdict__prompt_id")
-        .annotate(n=Count("*"))
-    )
-    if up_to is None and watermark() != (last_verdict, last_retraction):
+    rows = _fetch(_cells_of(verdicts))
+    taken_back = _fetch(_cells_of(retracted, path="verdict__"))
+    aside, by_reason = _set_aside(arena, slice, ids, cut)
+    if up_to is None and watermark() != cut:
         # Verdicts arrived while we counted; count once more, as at the time when we began.
-        return count(arena=arena, slice=slice, up_to=(last_verdict, last_retraction))
-    rows = _subtract(rows, taken_back)
+        return count(arena=arena, slice=slice, up_to=cut)
+    rows = _subtract(rows, np.concatenate([taken_back, aside]))
 
     systems = list(
         System.objects.filter(arena=arena)
@@ -132,21 +153,87 @@ def count(*, arena: Arena, slice: Slice, up_to: tuple[int, int] | None = None) -
         prompt=prompt,
         outcome=rows[:, 1],
         count=rows[:, 3],
-        n_battles=_n_battles(arena, verdicts, rows),
-        n_voters=_n_voters(slice, ids, verdicts),
+        n_battles=_n_battles(arena, slice, verdicts, rows, cut),
+        n_voters=_n_voters(arena, slice, ids, verdicts, cut),
         n_retracted=int(taken_back[:, 3].sum()),
-        last_verdict_id=last_verdict,
-        last_retraction_id=last_retraction,
+        set_aside=by_reason,
+        cut=cut,
     )
 
 
-def _which(
-    arena: Arena, slice: Slice, ids: list[int], *, path: str = "", last: int | None = None
-) -> Q:
-    """The condition that a verdict belongs to the slice; ``path`` leads from the model to the verdict."""
+def _cells_of(rows: QuerySet, *, path: str = "") -> QuerySet:
+    keys = [path + name for name in ("pair_id", "outcome", "prompt_id")]
+    return rows.order_by().values_list(*keys).annotate(n=Count("*"))
+
+
+def _set_aside(
+    arena: Arena, slice: Slice, ids: list[int], cut: Cut
+) -> tuple[np.ndarray, list[SetAside]]:
+    """The cells to subtract, and how many verdicts are set aside why: the reasons with most verdicts, and
+    the rest together. What was taken back isn't among them, so nothing is subtracted twice."""
+    reason_of = dict(
+        standing_exclusions(up_to=cut.exclusion)
+        .filter(voter__judge_id__in=ids)
+        .values_list("voter_id", "reason")
+    )
+    if slice.without:
+        chosen = voter_ids(arena=arena, judge=slice.judge, handle=slice.without)
+        reason_of = dict.fromkeys(chosen, BY_CHOICE) | reason_of
+    # A voter belongs to one crowd, so the judge need not be asked for: then the only index that fits is
+    # that of the voter's verdicts, and no other is read.
+    wanted = Q(_which(arena, slice, None, cut=cut), pk__lte=cut.verdict)
+    voters = sorted(reason_of)
+    found = [np.empty((0, 4), dtype=np.int64)]
+    n_verdicts: Counter[str] = Counter()
+    n_voters: Counter[str] = Counter()
+    for start in range(0, len(voters), VOTERS_AT_ONCE):
+        some = voters[start : start + VOTERS_AT_ONCE]
+        theirs = _kept(Verdict.objects.filter(wanted, voter_id__in=some), cut)
+        found.append(_fetch(_cells_of(theirs)))
+        if not len(found[-1]):
+            continue
+        for voter, n in theirs.order_by().values_list("voter_id").annotate(n=Count("*")):
+            n_verdicts[reason_of[voter]] += n
+            n_voters[reason_of[voter]] += 1
+    by_reason = [
+        SetAside(reason, n, n_voters[reason])
+        for reason, n in sorted(n_verdicts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    named, rest = by_reason[:REASONS_NAMED], by_reason[REASONS_NAMED:]
+    if rest:
+        sums = (sum(group.n_verdicts for group in rest), sum(group.n_voters for group in rest))
+        named.append(SetAside(f"{len(rest)} other reasons", *sums))
+    return np.concatenate(found), named
+
+
+def _kept(verdicts: QuerySet[Verdict], cut: Cut) -> QuerySet[Verdict]:
+    """Those that weren't taken back at that time."""
+    taken_back = Retraction.objects.filter(verdict=OuterRef("pk"), pk__lte=cut.retraction)
+    return verdicts.filter(~Exists(taken_back))
+
+
+def _not_set_aside(
+    rows: QuerySet, arena: Arena, slice: Slice, cut: Cut, *, key: str = "voter_id"
+) -> QuerySet:
+    """Those of voters who weren't excluded at that time, nor left out by the slice."""
+    if Exclusion.objects.filter(pk__lte=cut.exclusion, voter__judge__arena=arena).exists():
+        standing = standing_exclusions(up_to=cut.exclusion).filter(voter__judge__arena=arena)
+        rows = rows.exclude(**{f"{key}__in": standing.values("voter_id")})
+    if slice.without:
+        chosen = voter_ids(arena=arena, judge=slice.judge, handle=slice.without)
+        rows = rows.exclude(**{f"{key}__in": chosen})
+    return rows
+
+
+def _which(arena: Arena, slice: Slice, ids: list[int] | None, *, cut: Cut, path: str = "") -> Q:
+    """The condition that a verdict belongs to the slice; ``path`` leads from the model to the verdict.
+
+    Whose it is isn't asked where ``ids`` is None.
+    """
     # One judge by equality: then the index gives the rows in the order of the groups.
-    judges = {"judge_id": ids[0]} if len(ids) == 1 else {"judge_id__in": ids}
-    wanted: dict[str, Any] = {**judges, "criterion": slice.criterion}
+    wanted: dict[str, Any] = {"criterion": slice.criterion}
+    if ids is not None:
+        wanted |= {"judge_id": ids[0]} if len(ids) == 1 else {"judge_id__in": ids}
     if slice.category:
         prompts = Prompt.objects.filter(arena=arena, categories__slug=slice.category)
         wanted["prompt_id__in"] = prompts.values("pk")
@@ -157,10 +244,10 @@ def _which(
     if slice.shared_with:
         others = judge_ids(arena=arena, judge=slice.shared_with)
         decided = Verdict.objects.filter(
-            judge_id__in=others, criterion=slice.criterion, retraction=None
+            judge_id__in=others, criterion=slice.criterion, pk__lte=cut.verdict
         )
-        if last is not None:
-            decided = decided.filter(pk__lte=last)
+        # A voter who is left out by choice is left out of the slice's own judge, not of the other.
+        decided = _not_set_aside(_kept(decided, cut), arena, replace(slice, without=""), cut)
         wanted["battle_id__in"] = decided.order_by().values("battle_id")
     return Q(**{path + name: value for name, value in wanted.items()})
 
@@ -169,11 +256,12 @@ def _midnight(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=UTC)
 
 
-def watermark() -> tuple[int, int]:
-    """The last verdict's id and the last retraction's: a cut through time, for ``up_to``."""
-    return (
+def watermark() -> Cut:
+    """The cut through time that is now."""
+    return Cut(
         Verdict.objects.aggregate(last=Max("pk"))["last"] or 0,
         Retraction.objects.aggregate(last=Max("pk"))["last"] or 0,
+        last_exclusion_id(),
     )
 
 
@@ -226,35 +314,41 @@ def _prompts(arena: Arena, ids: np.ndarray) -> tuple[np.ndarray, list[str], np.n
     return unique[order], [digests[i] for i in order], position[inverse], known
 
 
-def _n_battles(arena: Arena, verdicts: QuerySet[Verdict], rows: np.ndarray) -> int:
+def _n_battles(
+    arena: Arena, slice: Slice, verdicts: QuerySet[Verdict], rows: np.ndarray, cut: Cut
+) -> int:
     """Two systems meet once on a prompt, except where the source published no outputs."""
     if Battle.objects.filter(arena=arena, source_key__isnull=False).exists():
-        kept = verdicts.filter(retraction=None)
-        return kept.order_by().values("battle_id").distinct().count()
+        counted = _kept(_not_set_aside(verdicts, arena, slice, cut), cut)
+        return counted.order_by().values("battle_id").distinct().count()
     if not len(rows):
         return 0
     return len(np.unique(rows[:, 0] * (rows[:, 2].max() + 1) + rows[:, 2]))
 
 
-def _n_voters(slice: Slice, ids: list[int], verdicts: QuerySet[Verdict]) -> int:
-    if slice == Slice(judge=slice.judge, method=slice.method, ridge=slice.ridge):
-        return Voter.objects.filter(judge_id__in=ids).count()
-    return verdicts.exclude(voter=None).order_by().values("voter_id").distinct().count()
+def _n_voters(
+    arena: Arena, slice: Slice, ids: list[int], verdicts: QuerySet[Verdict], cut: Cut
+) -> int:
+    """Voters with a verdict; whoever has only opened a ballot isn't one."""
+    if slice == Slice(
+        judge=slice.judge, method=slice.method, ridge=slice.ridge, without=slice.without
+    ):
+        voted = Exists(Verdict.objects.filter(voter=OuterRef("pk")))
+        voters = Voter.objects.filter(voted, judge_id__in=ids)
+        return _not_set_aside(voters, arena, slice, cut, key="pk").count()
+    counted = _not_set_aside(verdicts.exclude(voter=None), arena, slice, cut)
+    return counted.order_by().values("voter_id").distinct().count()
 
 
 def votes_by_battle(
-    *, arena: Arena, slice: Slice, up_to: tuple[int, int]
+    *, arena: Arena, slice: Slice, up_to: Cut
 ) -> tuple[dict[int, list[int]], dict[int, int]]:
     """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt})."""
     ids = judge_ids(arena=arena, judge=slice.judge)
-    verdicts = Verdict.objects.filter(_which(arena, slice, ids, last=up_to[0]))
-    taken_back = Retraction.objects.filter(pk__lte=up_to[1]).values("verdict_id")
+    verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=up_to), pk__lte=up_to.verdict)
+    counted = _kept(_not_set_aside(verdicts, arena, slice, up_to), up_to)
     rows = _fetch(
-        verdicts.filter(pk__lte=up_to[0])
-        .exclude(pk__in=taken_back)
-        .order_by()
-        .values_list("battle_id", "outcome", "prompt_id")
-        .annotate(n=Count("*"))
+        counted.order_by().values_list("battle_id", "outcome", "prompt_id").annotate(n=Count("*"))
     )
     votes: dict[int, list[int]] = {}
     prompts: dict[int, int] = {}

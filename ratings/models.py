@@ -38,6 +38,7 @@ class Computation(Immutable):
         default=0, help_text="Later verdicts weren't there yet: it can be recomputed at any time."
     )
     last_retraction_id = models.BigIntegerField(default=0)
+    last_exclusion_id = models.BigIntegerField(default=0)
     timings = models.JSONField(default=dict, help_text="Seconds per step.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -62,6 +63,12 @@ class Snapshot(Computation):
     n_ranked = models.PositiveIntegerField()
     n_retracted = models.PositiveIntegerField(
         default=0, help_text="Verdicts taken back, not counted."
+    )
+    n_set_aside = models.PositiveIntegerField(
+        default=0, help_text="Verdicts of excluded voters, not counted."
+    )
+    set_aside = models.JSONField(
+        default=list, help_text="Why, with how many verdicts and voters; the reasons with most."
     )
     tie_parameter = models.FloatField(null=True, help_text="Davidson's nu.")
     previous = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
@@ -168,6 +175,9 @@ class JudgeReport(Computation):
     n_prompts = models.PositiveIntegerField()
     n_judge_verdicts = models.PositiveIntegerField()
     n_reference_verdicts = models.PositiveIntegerField()
+    n_set_aside = models.PositiveIntegerField(
+        default=0, help_text="Verdicts of excluded voters on either side, not counted."
+    )
     figures = models.JSONField(help_text="Every figure with its n, interval and caveats.")
 
     class Meta:

@@ -101,9 +101,7 @@ def _same_numbering(own: cells.Cells, theirs: cells.Cells) -> list[ClusteredTall
     ]
 
 
-def _instances(
-    arena: Arena, slice: Slice, other_side: Slice, *, up_to: tuple[int, int]
-) -> Instances:
+def _instances(arena: Arena, slice: Slice, other_side: Slice, *, up_to: cells.Cut) -> Instances:
     """Battle by battle, those that both decided: the judge's majority (none is a tie, whichever label comes
     first) and people's votes."""
     votes, prompts = zip(
@@ -155,8 +153,9 @@ def _values(
         "slice": slice.as_json(),
         "judge": judge,
         "timings": timings,
-        "last_verdict_id": max(own.last_verdict_id, theirs.last_verdict_id),
-        "last_retraction_id": max(own.last_retraction_id, theirs.last_retraction_id),
+        "last_verdict_id": own.cut.verdict,
+        "last_retraction_id": own.cut.retraction,
+        "last_exclusion_id": own.cut.exclusion,
         "tau": figures.tau.value,
         "tau_lower": figures.tau.lower,
         "tau_upper": figures.tau.upper,
@@ -171,6 +170,7 @@ def _values(
         "n_prompts": figures.judge_counts.prompts,
         "n_judge_verdicts": figures.judge_counts.verdicts,
         "n_reference_verdicts": figures.reference_counts.verdicts,
+        "n_set_aside": own.n_set_aside + theirs.n_set_aside,
         "figures": as_json(figures, tables, system_ids=own.system_ids.tolist()),
     }
 

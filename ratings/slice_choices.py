@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from arena.models import Arena, Category
 from judges.models import Judge
-from ratings.slices import METHODS, PEOPLE, Slice, SliceError
+from ratings.slices import METHODS, PEOPLE, Slice, SliceError, voter_ids
 
-KEYS = ("judge", "category", "criterion", "method")
+KEYS = ("judge", "category", "criterion", "method", "without")
 
 
 class JudgeChoice(NamedTuple):
@@ -41,7 +41,7 @@ class Chosen:
 
 
 def chosen_slice(query: Mapping[str, str], *, arena: Arena) -> Chosen:
-    """Reads judge, category, criterion and method; SliceError says which isn't there.
+    """Reads judge, category, criterion, method and without; SliceError says which isn't there.
 
     Only what the arena has is accepted: whoever invents values doesn't make us compute anything.
     """
@@ -59,8 +59,11 @@ def chosen_slice(query: Mapping[str, str], *, arena: Arena) -> Chosen:
         raise SliceError(f"This arena has no criterion “{wanted['criterion']}”.")
     if wanted["method"] and wanted["method"] not in METHODS:
         raise SliceError(f"The method is one of {', '.join(METHODS)}, not “{wanted['method']}”.")
+    if wanted["without"]:
+        voter_ids(arena=arena, judge=judge.value, handle=wanted["without"])
     return Chosen(
         slice=Slice(
+            without=wanted["without"],
             judge=judge.value,
             category=wanted["category"],
             criterion=wanted["criterion"],

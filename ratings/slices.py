@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Self
 
 from arena.models import Arena
-from judges.models import Judge
+from judges.models import Judge, Voter
 
 PEOPLE = "people"
 METHODS = {"bt": "Bradley-Terry", "davidson": "Davidson", "elo": "Elo"}
@@ -23,6 +23,7 @@ class Slice:
 
     ``shared_with`` keeps only the battles that the other one decided too; ``since`` and ``until`` are ISO
     dates, the second not included. ``method`` is a key of METHODS, ``ridge`` the penalty on log-strengths.
+    ``without`` is the handle of a voter whose verdicts are set aside beside those of excluded voters.
     """
 
     judge: str = PEOPLE
@@ -33,6 +34,7 @@ class Slice:
     shared_with: str = ""
     method: str = "bt"
     ridge: float = 0.0
+    without: str = ""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -48,7 +50,8 @@ class Slice:
                 raise SliceError(f"{name}: {value!r} is not a date like 2026-01-31.") from None
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        # Slices were stored before there was "without": where it is empty it isn't part of the identity.
+        return {key: value for key, value in asdict(self).items() if value or key != "without"}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Self:
@@ -81,4 +84,13 @@ def judge_ids(*, arena: Arena, judge: str) -> list[int]:
         # A crowd may have the slug "people", too.
         known = ", ".join(dict.fromkeys([PEOPLE, *slugs]))
         raise SliceError(f"judge: {arena.slug} has no judge {judge!r}; it has {known}.")
+    return found
+
+
+def voter_ids(*, arena: Arena, judge: str, handle: str) -> list[int]:
+    """The voters of that handle in the crowds behind "people" or a slug; SliceError when there is none."""
+    ids = judge_ids(arena=arena, judge=judge)
+    found = list(Voter.objects.filter(judge_id__in=ids, handle=handle).values_list("pk", flat=True))
+    if not found:
+        raise SliceError(f"without: {judge} of {arena.slug} has no voter {handle!r}.")
     return found

@@ -52,14 +52,17 @@ def build(
         **identity,
         slice=slice.as_json(),
         timings=timings | table.timings,
-        last_verdict_id=counted.last_verdict_id,
-        last_retraction_id=counted.last_retraction_id,
+        last_verdict_id=counted.cut.verdict,
+        last_retraction_id=counted.cut.retraction,
+        last_exclusion_id=counted.cut.exclusion,
         interval=interval,
         n_verdicts=counted.n_verdicts,
         n_battles=counted.n_battles,
         n_prompts=len(counted.prompt_ids),
         n_voters=counted.n_voters,
         n_retracted=counted.n_retracted,
+        n_set_aside=counted.n_set_aside,
+        set_aside=[group._asdict() for group in counted.set_aside],
         n_ranked=int(np.isfinite(table.rating).sum()),
         tie_parameter=table.nu,
     )
@@ -184,7 +187,9 @@ def verify(*, snapshot: Snapshot) -> Verification:
     counted = cells.count(
         arena=snapshot.arena,
         slice=slice,
-        up_to=(snapshot.last_verdict_id, snapshot.last_retraction_id),
+        up_to=cells.Cut(
+            snapshot.last_verdict_id, snapshot.last_retraction_id, snapshot.last_exclusion_id
+        ),
     )
     _, table = compute(
         counted,

@@ -19,6 +19,7 @@ def add_rating_options(parser: CommandParser) -> None:
     parser.add_argument("--since", default="", help="only verdicts cast on or after this date")
     parser.add_argument("--until", default="", help="only verdicts cast before this date")
     parser.add_argument("--method", default="bt", choices=METHODS, help="how ratings are fitted")
+    parser.add_argument("--without", default="", help="leave out the voter of this handle")
     parser.add_argument("--ridge", type=float, default=0.0, help="penalty on log-strengths")
 
 
@@ -39,7 +40,7 @@ def judge_slug(arena: Arena, named: str) -> str:
 
 
 def slice_of(arena: Arena, options: dict) -> Slice:
-    parts = ("category", "criterion", "since", "until", "method", "ridge")
+    parts = ("category", "criterion", "since", "until", "method", "ridge", "without")
     try:
         wanted = {part: options[part] for part in parts if part in options}
         return Slice(judge=judge_slug(arena, options["judge"]), **wanted)
