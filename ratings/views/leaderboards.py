@@ -14,6 +14,7 @@ from ratings.models import Snapshot
 from ratings.slice_choices import Chosen, chosen_slice
 from ratings.slices import SliceError
 from ratings.tables import COLUMNS, rating_rows, snapshot_as_json
+from ratings.taken_back import taken_back_since
 
 
 def chosen_or_404(request: HttpRequest, arena: Arena) -> Chosen:
@@ -36,6 +37,8 @@ def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
         context["seen"] = request.GET.get("seen", "")
         return render(request, "ratings/_freshness.html", context)
     if state.snapshot:
+        # In memory only: the snapshot's own page says what was taken back when it was counted.
+        state.snapshot.n_retracted += taken_back_since(state.snapshot)
         context |= table_context(request, state.snapshot)
     return render(request, "ratings/leaderboard.html", context)
 

@@ -138,7 +138,7 @@ def test_queries_do_not_grow_with_systems(arena, client, n_systems):
     hand_made(arena, n_systems=n_systems, unranked=("no_battles",) * (n_systems // 5))
     with CaptureQueriesContext(connection) as queries:
         client.get(URL)
-    assert len(queries) == 8, [query["sql"][:120] for query in queries]
+    assert len(queries) == 9, [query["sql"][:120] for query in queries]
 
 
 def test_a_judge_has_a_leaderboard_of_its_own(small_arena, client):
