@@ -1,6 +1,6 @@
 """Judge reports: from a judge's slice and people's to an immutable JudgeReport."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +21,7 @@ from ratings.version import code_version
 
 # More pairs than this make no clearer cloud of points, only a slower page.
 MAX_PAIR_POINTS = 2000
+TOLERANCE = 1e-9
 
 
 def build(
@@ -39,9 +40,7 @@ def build(
     rounds = settings.BOOTSTRAP_ROUNDS if rounds is None else rounds
     seed = slice.seed if seed is None else seed
     judge = Judge.objects.get(arena=arena, slug=slice.judge)
-    other_side = replace(
-        slice, judge=reference, shared_with=slice.judge if slice.shared_with else ""
-    )
+    other_side = side_of(reference, slice)
     started = perf_counter()
     # One cut through time for everything that the report counts.
     up_to = cells.watermark()
@@ -61,10 +60,38 @@ def build(
     same = JudgeReport.objects.filter(**identity).first()
     if same:
         return same
-    sides = _same_numbering(own, theirs)
     instances = _instances(arena, slice, other_side, up_to=up_to)
-    families, judge_family = _families(arena, judge)
     started = perf_counter()
+    figures, tables = compute(
+        own, theirs, instances, arena=arena, judge=judge, rounds=rounds, seed=seed
+    )
+    timings = {"count": counted, "figures": perf_counter() - started}
+    values = _values(
+        figures, tables, own=own, theirs=theirs, judge=judge, slice=slice,
+        timings=timings, n_instances=len(instances.judge),
+    )  # fmt: skip
+    # Whoever built the same report meanwhile has the same numbers.
+    return JudgeReport.objects.get_or_create(**identity, defaults=values)[0]
+
+
+def side_of(reference: str, slice: Slice) -> Slice:
+    """What is counted of the reference of a judge's slice."""
+    return replace(slice, judge=reference, shared_with=slice.judge if slice.shared_with else "")
+
+
+def compute(
+    own: cells.Cells,
+    theirs: cells.Cells,
+    instances: Instances,
+    *,
+    arena: Arena,
+    judge: Judge,
+    rounds: int,
+    seed: int,
+) -> tuple[JudgeFigures, list[RatingTable]]:
+    """The numbers alone: the same arguments give the same numbers."""
+    sides = _same_numbering(own, theirs)
+    families, judge_family = _families(arena, judge)
     figures = judge_report(
         *sides,
         instances=instances,
@@ -74,14 +101,73 @@ def build(
         seed=seed,
     )
     unit = "clusters" if figures.resampled == "prompts" else "cells"
-    tables = [rate(side, interval=unit, rounds=rounds, seed=seed) for side in sides]
-    timings = {"count": counted, "figures": perf_counter() - started}
-    values = _values(
-        figures, tables, own=own, theirs=theirs, judge=judge, slice=slice,
-        timings=timings, n_instances=len(instances.judge),
+    return figures, [rate(side, interval=unit, rounds=rounds, seed=seed) for side in sides]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What recomputing a report showed. ``largest_difference`` is over all figures, each in its own unit."""
+
+    report_id: int
+    same_data: bool
+    same_code: bool
+    largest_difference: float
+
+    @property
+    def passed(self) -> bool:
+        return self.same_data and self.largest_difference <= TOLERANCE
+
+
+def verify(*, report: JudgeReport) -> Verification:
+    """Count and compute a report again, as the verdicts stood when it was made, and compare."""
+    slice, arena = Slice.from_json(report.slice), report.arena
+    other_side = side_of(report.reference, slice)
+    up_to = cells.Cut(report.last_verdict_id, report.last_retraction_id, report.last_exclusion_id)
+    own = cells.count(arena=arena, slice=slice, up_to=up_to)
+    theirs = cells.count(arena=arena, slice=other_side, up_to=up_to)
+    instances = _instances(arena, slice, other_side, up_to=up_to)
+    figures, tables = compute(
+        own,
+        theirs,
+        instances,
+        arena=arena,
+        judge=report.judge,
+        rounds=report.rounds,
+        seed=report.seed,
+    )
+    now = _values(
+        figures, tables, own=own, theirs=theirs, judge=report.judge, slice=slice,
+        timings={}, n_instances=len(instances.judge),
     )  # fmt: skip
-    # Whoever built the same report meanwhile has the same numbers.
-    return JudgeReport.objects.get_or_create(**identity, defaults=values)[0]
+    then = {name: getattr(report, name) for name in now}
+    for name in ("judge", "slice", "timings"):
+        del then[name]
+    return Verification(
+        report_id=report.pk,
+        same_data=cells.joint_digest(own, theirs) == report.data_digest,
+        same_code=code_version() == report.code_version,
+        largest_difference=largest_difference(then, now),
+    )
+
+
+def largest_difference(then: Any, now: Any) -> float:
+    """Between the numbers of two JSON values; infinite where one has a number that the other lacks.
+
+    Words don't count: a system may have another name since, and a note other wording.
+    """
+    if isinstance(then, dict) and isinstance(now, dict):
+        pairs = [(value, now.get(key)) for key, value in then.items()]
+    elif isinstance(then, list) and isinstance(now, list):
+        if len(then) != len(now):
+            return float("inf")
+        pairs = zip(then, now, strict=True)
+    elif isinstance(then, str) or isinstance(now, str):
+        return 0.0
+    elif then is None or now is None:
+        return 0.0 if then is now else float("inf")
+    else:
+        return float(abs(then - now)) if isinstance(now, int | float) else float("inf")
+    return max((largest_difference(*pair) for pair in pairs), default=0.0)
 
 
 def _same_numbering(own: cells.Cells, theirs: cells.Cells) -> list[ClusteredTallies]:
