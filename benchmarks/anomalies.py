@@ -11,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tests.engine.voters import make_panel, tested_voter
+from tests.engine.voters import make_panel, voter_tested
 
 LEVEL = 0.05
 KINDS = {
@@ -54,7 +54,7 @@ def _shares(voters: int, sizes: dict[str, int], n: int, kind: str) -> list[float
         rng = np.random.default_rng([number, n, sizes["systems"], list(KINDS).index(kind)])
         panel = make_panel(rng, **sizes)
         median = int(np.argsort(panel.strength)[len(panel.strength) // 2])
-        result = tested_voter(rng, panel, n=n, kind=kind, system=median)
+        result = voter_tested(rng, panel, n=n, kind=kind, system=median)
         found += np.array([result.strange, result.side, result.favour, result.p]) < LEVEL
     return (found / voters).tolist()
 

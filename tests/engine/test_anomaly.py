@@ -6,7 +6,7 @@ from scipy.stats import binom, kstest
 
 from ratings.engine import anomaly as tests
 from ratings.engine.anomaly import TIE, A, B, anomaly
-from tests.engine.voters import cast_votes, make_panel, tested_voter
+from tests.engine.voters import cast_votes, make_panel, voter_tested
 
 VOTERS = 150
 
@@ -17,7 +17,7 @@ def share_found(kind: str, *, n: int, column: str = "p", system: int = 0, **size
     for number in range(VOTERS):
         rng = np.random.default_rng([number, n])
         panel = make_panel(rng, **sizes)
-        result = tested_voter(rng, panel, n=n, kind=kind, system=system)
+        result = voter_tested(rng, panel, n=n, kind=kind, system=system)
         found += getattr(result, column) < 0.05
     return found / VOTERS
 
@@ -71,7 +71,7 @@ def test_who_votes_for_one_system_only_is_found():
 def test_the_favourite_is_named():
     rng = np.random.default_rng(3)
     panel = make_panel(rng, systems=20, votes_a_pair=30)
-    assert tested_voter(rng, panel, n=200, kind="paid", system=7).system == 7
+    assert voter_tested(rng, panel, n=200, kind="paid", system=7).system == 7
 
 
 def test_the_same_votes_give_the_same_p_values():

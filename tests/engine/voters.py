@@ -32,7 +32,7 @@ def make_panel(
     return panel
 
 
-def tested_voter(
+def voter_tested(
     rng: np.random.Generator, panel: Panel, *, n: int, kind: str, **how: Any
 ) -> Anomaly:
     return anomaly(*cast_votes(rng, panel, n=n, kind=kind, **how))
