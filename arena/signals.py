@@ -5,3 +5,7 @@ from django.dispatch import Signal
 # Other prompts belong to these categories than before, or a category has another slug or is gone.
 # Arguments: arena_id (int), slugs (frozenset of str).
 categories_changed = Signal()
+
+# Outputs were added to the arena. Arguments: arena_id (int), after (int): the new ones are those of the
+# arena with a higher id than this.
+outputs_added = Signal()

@@ -2,13 +2,42 @@ from django.urls import path
 
 from arena import (
     addresses,  # noqa: F401 (registers the converter)
+    manage_views,
+    member_views,
     views,
 )
 
 app_name = "arena"
 urlpatterns = [
     path("", views.index, name="index"),
+    path("arenas/new/", manage_views.new, name="new"),
+    path("invitations/<str:token>/", member_views.invitation, name="invitation"),
     path("a/<dotted:arena>/", views.home, name="home"),
     path("a/<dotted:arena>/prompts/", views.prompts, name="prompts"),
     path("a/<dotted:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),
+    path("a/<dotted:arena>/manage/", manage_views.manage, name="manage"),
+    path("a/<dotted:arena>/manage/open/", manage_views.open_for_votes, name="manage-open"),
+    path("a/<dotted:arena>/manage/close/", manage_views.close_for_votes, name="manage-close"),
+    path("a/<dotted:arena>/manage/settings/", manage_views.change_settings, name="manage-settings"),
+    path("a/<dotted:arena>/manage/sampling/", manage_views.change_policy, name="manage-policy"),
+    path("a/<dotted:arena>/manage/prompts/", manage_views.upload_prompts, name="manage-prompts"),
+    path("a/<dotted:arena>/manage/outputs/", manage_views.upload_outputs, name="manage-outputs"),
+    path("a/<dotted:arena>/manage/log/", manage_views.log, name="manage-log"),
+    path("a/<dotted:arena>/manage/members/", member_views.members, name="manage-members"),
+    path(
+        "a/<dotted:arena>/manage/members/<int:pk>/role/", member_views.give_role, name="give-role"
+    ),
+    path(
+        "a/<dotted:arena>/manage/members/<int:pk>/remove/",
+        member_views.remove,
+        name="remove-member",
+    ),
+    path(
+        "a/<dotted:arena>/manage/invitations/", member_views.invitations, name="manage-invitations"
+    ),
+    path(
+        "a/<dotted:arena>/manage/invitations/<int:pk>/revoke/",
+        member_views.revoke,
+        name="revoke-invitation",
+    ),
 ]

@@ -1,12 +1,13 @@
 from django.urls import path, re_path
 
 from arena.addresses import SLUG
-from judges import account_views, views
+from judges import account_views, gold_views, views
 
 app_name = "judges"
 urlpatterns = [
     path("accounts/", account_views.account, name="account"),
     path("accounts/delete/", account_views.delete, name="account-delete"),
+    path("a/<dotted:arena>/manage/gold/", gold_views.gold, name="manage-gold"),
     path("a/<dotted:arena>/battles/", views.battles, name="battles"),
     path("a/<dotted:arena>/battles/<int:pk>/", views.battle, name="battle"),
     re_path(
