@@ -55,5 +55,5 @@ def test_an_unknown_judge_is_named_with_those_that_exist():
 def test_people_are_named_once_though_a_crowd_has_that_slug():
     arena = cast.make_arena()
     cast.make_judge(arena, "People")
-    with pytest.raises(SliceError, match="it has people.$"):
+    with pytest.raises(SliceError, match=r"it has people\.$"):
         judge_ids(arena=arena, judge="gpt")
