@@ -24,7 +24,7 @@ from arena.making import (
     plan_prompts,
 )
 from arena.models import Output, Pair, System
-from arena.upload_views import Desk, check_then_add
+from arena.upload_views import Desk, check_then_add, what_was_added
 from arena.uploads import read_outputs, read_prompts
 
 ENTRIES_A_PAGE = 50
@@ -110,8 +110,7 @@ def upload_prompts(request: HttpRequest, arena: str) -> HttpResponse:
     place = managed_arena(request.user, arena)
 
     def done(plan: PromptPlan) -> str:
-        there = f" {plan.known:,} were there already." if plan.known else ""
-        return f"{len(plan.new):,} prompts were added.{there}"
+        return what_was_added(len(plan.new), plan.known, "prompt")
 
     desk = Desk(
         name="prompts",
@@ -132,8 +131,7 @@ def upload_outputs(request: HttpRequest, arena: str) -> HttpResponse:
     place = managed_arena(request.user, arena)
 
     def done(plan: OutputPlan) -> str:
-        there = f" {plan.known:,} were there already." if plan.known else ""
-        return f"{len(plan.new):,} outputs were added.{there}"
+        return what_was_added(len(plan.new), plan.known, "output")
 
     desk = Desk(
         name="outputs",

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 
 from arena import kept_uploads
 from arena.models import Arena
+from arena.templatetags.typeset import count_of
 from arena.uploads import Upload, UploadError
 
 EXAMPLES = 5  # rows that the second look shows
@@ -34,6 +35,16 @@ class Desk:
     plan: Callable[[list[Any], dict[str, str]], Any]
     add: Callable[[list[Any], dict[str, str]], Any]
     done: Callable[[Any], str]
+
+
+def what_was_added(new: int, known: int, noun: str) -> str:
+    """A sentence for a Desk's ``done``."""
+    there = f" {count_of(known, noun)} {_was(known)} there already." if known else ""
+    return f"{count_of(new, noun)} {_was(new)} added.{there}"
+
+
+def _was(n: int) -> str:
+    return "was" if n == 1 else "were"
 
 
 def check_then_add(

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from arena.access import managed_arena
 from arena.forms import UploadForm
-from arena.upload_views import Desk, check_then_add
+from arena.upload_views import Desk, check_then_add, what_was_added
 from arena.uploads import GoldRow, UploadError, read_gold_items
 from judges.gold import GoldPlan, add_gold_items, plan_gold_items
 from judges.models import GoldItem
@@ -58,8 +58,7 @@ def gold(request: HttpRequest, arena: str) -> HttpResponse:
     place = managed_arena(request.user, arena)
 
     def done(plan: GoldPlan) -> str:
-        there = f" {plan.known:,} were there already." if plan.known else ""
-        return f"{len(plan.new):,} gold items were added.{there}"
+        return what_was_added(len(plan.new), plan.known, "gold item")
 
     address = reverse("judges:manage-gold", args=[place.slug])
     desk = Desk(
