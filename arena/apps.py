@@ -5,4 +5,4 @@ class ArenaConfig(AppConfig):
     name = "arena"
 
     def ready(self) -> None:
-        from arena import categories  # noqa: F401 (connects the signals)
+        from arena import categories, leaks  # noqa: F401 (connect the signals)

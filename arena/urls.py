@@ -2,6 +2,7 @@ from django.urls import path
 
 from arena import (
     addresses,  # noqa: F401 (registers the converter)
+    leak_views,
     manage_views,
     member_views,
     views,
@@ -15,6 +16,7 @@ urlpatterns = [
     path("a/<dotted:arena>/", views.home, name="home"),
     path("a/<dotted:arena>/prompts/", views.prompts, name="prompts"),
     path("a/<dotted:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),
+    path("a/<dotted:arena>/leaks/", leak_views.leaks, name="leaks"),
     path("a/<dotted:arena>/manage/", manage_views.manage, name="manage"),
     path("a/<dotted:arena>/manage/open/", manage_views.open_for_votes, name="manage-open"),
     path("a/<dotted:arena>/manage/close/", manage_views.close_for_votes, name="manage-close"),

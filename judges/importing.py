@@ -5,8 +5,10 @@ from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Max
 
-from arena.models import Arena
+from arena.models import Arena, Output
+from arena.signals import outputs_added
 from judges import bulk
 from judges.formats import format_named
 from judges.formats.errors import DatasetError, rejects_file
@@ -61,10 +63,13 @@ def import_dataset(
                 largest=CHUNK_CHARACTERS // 10,
                 waiting=bulk.waiting,
             )
+        newest = Output.objects.aggregate(last=Max("pk"))["last"] or 0
         for record in records:
             if importer.take(record) and progress:
                 progress(files, importer.report)
         importer.finish()
+        if Output.objects.filter(pk__gt=newest).exists():
+            outputs_added.send(Output, arena_id=target.pk, after=newest)
         if progress:
             progress(files, importer.report)
     return importer.report

@@ -1,0 +1,17 @@
+"""Celery's edge of this room: every task calls one verb."""
+
+from celery import shared_task
+
+from arena import leaks
+from arena.models import Arena
+
+
+@shared_task
+def find_leaks(arena_id: int) -> int:
+    """How many outputs of the arena give their system away, of those that nobody had looked at."""
+    return leaks.scan_outputs(arena=Arena.objects.get(pk=arena_id))[1]
+
+
+@shared_task
+def sweep_leaks() -> int:
+    return leaks.sweep()
