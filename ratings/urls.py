@@ -7,6 +7,7 @@ app_name = "ratings"
 urlpatterns = [
     path("a/<dotted:arena>/leaderboard/", leaderboards.leaderboard, name="leaderboard"),
     path("a/<dotted:arena>/leaderboard/top/", leaderboards.top, name="top"),
+    path("a/<dotted:arena>/leaderboard/standing/", leaderboards.standing, name="standing"),
     path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
     path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
     path("a/<dotted:arena>/matrix/", matrix.matrix, name="matrix"),

@@ -12,9 +12,11 @@ from ratings import downloads, leaderboards
 from ratings.leaderboards import State, state_of
 from ratings.models import Snapshot
 from ratings.slice_choices import Chosen, chosen_slice
-from ratings.slices import SliceError
+from ratings.slices import Slice, SliceError
 from ratings.tables import COLUMNS, rating_rows, snapshot_as_json
 from ratings.taken_back import taken_back_since
+
+STANDING_SYSTEMS = 5
 
 
 def chosen_or_404(request: HttpRequest, arena: Arena) -> Chosen:
@@ -60,6 +62,26 @@ def top(request: HttpRequest, arena: str) -> HttpResponse:
             "is_short": True,
         }
     template = "ratings/_top.html" if wants_part(request) else "ratings/top.html"
+    return render(request, template, context)
+
+
+@require_safe
+@answers_in_parts
+def standing(request: HttpRequest, arena: str) -> HttpResponse:
+    """How a few systems (``?system=``, by address) stand among all: a part of the page after a vote."""
+    place = visible_arena(request.user, arena)
+    state = state_of(arena=place, slice=Slice())
+    context = {"arena": place, "state": state, "snapshot": state.snapshot}
+    if state.snapshot:
+        extent = leaderboards.extent(state.snapshot)
+        asked = request.GET.getlist("system")[:STANDING_SYSTEMS]
+        found = leaderboards.ranked(state.snapshot).filter(system__slug__in=asked)
+        context |= {
+            "scale": extent.scale,
+            "rows": list(leaderboards.rows(found, extent.scale, by_rank=True)),
+            "is_short": True,
+        }
+    template = "ratings/_standing.html" if wants_part(request) else "ratings/standing.html"
     return render(request, template, context)
 
 
