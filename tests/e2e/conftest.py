@@ -4,18 +4,22 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
 from django.test import override_settings
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
 from judges.models import Judge
 from ratings import publications
 from ratings.models import Snapshot
 from tests import cast
+from tests.accounts import client_of, make_member
 from tests.e2e import chromium
 
 # A machine that is busy with other tests may need seconds to draw a chart.
@@ -166,6 +170,8 @@ class World:
     judge: Judge
     people: Judge
     snapshot: Snapshot
+    maintainer: Any
+    invitation: str  # the token of one that is good
 
 
 @pytest.fixture
@@ -175,6 +181,11 @@ def world(transactional_db, settings) -> World:
     Output.objects.filter(system__name=NAMES[1]).update(text=OUTPUT)
     publications.refresh_all(arena=arena)
     battle = arena.battles.latest("pk")
+    maintainer = make_member(arena, "maintainer", "somebody-with-a-rather-long-address")
+    make_member(arena, "voter")
+    _, token = invite(
+        arena=arena, role="voter", days=9, actor=maintainer, note_to_self="Reading group"
+    )
     return World(
         arena=arena,
         system=arena.systems.get(name=NAMES[1]),
@@ -183,4 +194,19 @@ def world(transactional_db, settings) -> World:
         judge=arena.judges.get(kind=Judge.Kind.LLM),
         people=arena.judges.get(kind=Judge.Kind.CROWD),
         snapshot=Snapshot.objects.filter(arena=arena).latest("pk"),
+        maintainer=maintainer,
+        invitation=token,
     )
+
+
+@pytest.fixture
+def sign_in(live_server) -> Callable[[Page, Any], None]:
+    """``sign_in(page, user)``: the page's context carries the session of the account."""
+
+    def sign_in(page: Page, user: Any) -> None:
+        cookie = client_of(user).cookies[settings.SESSION_COOKIE_NAME]
+        page.context.add_cookies(
+            [{"name": cookie.key, "value": cookie.value, "url": live_server.url}]
+        )
+
+    return sign_in

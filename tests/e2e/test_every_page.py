@@ -28,10 +28,51 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
         [world.arena.slug, judge.slug] for judge in (world.judge, world.people)
     ],
     "ratings:snapshot": lambda world: [[world.arena.slug, world.snapshot.pk]],
+    "arena:invitation": lambda world: [[world.invitation]],
+    "account_login": lambda world: [[]],
+    "account_signup": lambda world: [[]],
+    "account_reset_password": lambda world: [[]],
+    "account_reset_password_done": lambda world: [[]],
+    "account_reset_password_from_key": lambda world: [["1", "not-good"]],
+    "account_reset_password_from_key_done": lambda world: [[]],
+    "account_email_verification_sent": lambda world: [[]],
+    "account_confirm_email": lambda world: [["not-good"]],
+    "account_inactive": lambda world: [[]],
     "api-docs": lambda world: [[]],
+}
+# Those of accounts, seen by a maintainer of the arena who is signed in.
+SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
+    "arena:home": lambda world: [[world.arena.slug]],
+    "arena:invitation": lambda world: [[world.invitation]],
+    "arena:new": lambda world: [[]],
+    "arena:manage": lambda world: [[world.arena.slug]],
+    "arena:manage-settings": lambda world: [[world.arena.slug]],
+    "arena:manage-policy": lambda world: [[world.arena.slug]],
+    "arena:manage-prompts": lambda world: [[world.arena.slug]],
+    "arena:manage-outputs": lambda world: [[world.arena.slug]],
+    "arena:manage-members": lambda world: [[world.arena.slug]],
+    "arena:manage-invitations": lambda world: [[world.arena.slug]],
+    "arena:manage-log": lambda world: [[world.arena.slug]],
+    "judges:manage-gold": lambda world: [[world.arena.slug]],
+    "judges:account": lambda world: [[]],
+    "judges:account-delete": lambda world: [[]],
+    "account_email": lambda world: [[]],
+    "account_change_password": lambda world: [[]],
+    "account_reauthenticate": lambda world: [[]],
+    "account_logout": lambda world: [[]],
 }
 # Parts of pages, and answers for programs. Their own tests read them.
 NOT_PAGES = {"ratings:top", "ratings:opponents", "judges:plain-text", "healthz", "robots"}
+# Forms that are sent, and steps that lead elsewhere unless one is in the middle of something.
+NOT_PAGES |= {
+    "arena:manage-open",
+    "arena:manage-close",
+    "arena:give-role",
+    "arena:remove-member",
+    "arena:revoke-invitation",
+    "account_set_password",
+    "account_confirm_login_code",
+}
 # Whole branches that answer programs or staff.
 BRANCHES = ("admin/", "api/")
 
@@ -64,13 +105,28 @@ def names_of_addresses(patterns: list | None = None, namespace: str = "") -> Ite
 
 def test_every_address_is_a_page_with_a_case_or_known_to_be_something_else():
     in_branches = {"api-docs"}
-    assert set(names_of_addresses()) == (set(PAGES) - in_branches) | NOT_PAGES
+    pages = (set(PAGES) | set(SIGNED_IN)) - in_branches
+    assert set(names_of_addresses()) == pages | NOT_PAGES
+
+
+@pytest.fixture(params=["visitor", "maintainer"])
+def visit(request, world, open_page, sign_in) -> Callable[..., tuple[Page, dict]]:
+    """Opens a page as somebody: the page, and which addresses that somebody looks at."""
+
+    def visit(**options) -> tuple[Page, dict]:
+        page = open_page(**options)
+        if request.param == "visitor":
+            return page, PAGES
+        sign_in(page, world.maintainer)
+        return page, SIGNED_IN
+
+    return visit
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_page_is_whole_and_accessible(look, world, open_page, complaints, axe, subtests):
-    page: Page = open_page(**LOOKS[look])
-    for name, cases in PAGES.items():
+def test_every_page_is_whole_and_accessible(look, world, visit, complaints, axe, subtests):
+    page, pages = visit(**LOOKS[look])
+    for name, cases in pages.items():
         for arguments in cases(world):
             with subtests.test(page=name, arguments=arguments):
                 complaints.clear()
@@ -86,9 +142,9 @@ def test_every_page_is_whole_and_accessible(look, world, open_page, complaints, 
     complaints.clear()
 
 
-def test_every_page_is_whole_without_scripts(world, open_page, complaints, subtests):
-    page: Page = open_page(java_script_enabled=False)
-    for name, cases in PAGES.items():
+def test_every_page_is_whole_without_scripts(world, visit, complaints, subtests):
+    page, pages = visit(java_script_enabled=False)
+    for name, cases in pages.items():
         if name == "api-docs":
             continue  # a program that draws the description of the API
         for arguments in cases(world):
