@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from arena.leases import Lease, LeaseQuerySet
 from arena.models import Arena, System
-from judges.models import Judge
+from judges.models import Judge, Voter
 
 
 class Immutable(models.Model):
@@ -280,3 +280,81 @@ class Publication(Lease):
     def is_pending(self) -> bool:
         """Whether work on it is asked for or under way."""
         return self.stale_since is not None or self.claimed_until is not None
+
+
+class VoterReport(Lease):
+    """When the records of an arena's voters were computed, and whether that is under way."""
+
+    arena = models.OneToOneField(Arena, models.CASCADE, related_name="voter_report")
+    computed_at = models.DateTimeField(null=True, blank=True)
+    n_voters = models.PositiveIntegerField(default=0)
+    first = models.ForeignKey(
+        System,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who is first by the votes of all that aren't excluded.",
+    )
+    seconds = models.FloatField(default=0, help_text="How long computing them took.")
+
+    objects = LeaseQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"Records of the voters of {self.arena}"
+
+
+class VoterRecord(models.Model):
+    """What a maintainer should know of one voter. Computed by a worker; overall verdicts, none taken back."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="voter_records", db_index=False)
+    voter = models.OneToOneField(Voter, models.CASCADE, related_name="record")
+    handle = models.CharField(max_length=120)
+    n_verdicts = models.PositiveIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    agreement = models.FloatField(
+        null=True, help_text="Share of votes that agree with most others on the battle."
+    )
+    agreement_lower = models.FloatField(null=True)
+    agreement_upper = models.FloatField(null=True)
+    n_agreement = models.PositiveIntegerField(
+        default=0, help_text="Votes on battles where most others agree on one outcome."
+    )
+    gold_right = models.PositiveIntegerField(default=0)
+    n_gold = models.PositiveIntegerField(default=0)
+    retest_same = models.PositiveIntegerField(default=0)
+    n_retest = models.PositiveIntegerField(default=0, help_text="Battles decided more than once.")
+    left = models.PositiveIntegerField(default=0)
+    n_sides = models.PositiveIntegerField(default=0, help_text="Votes for a side that is known.")
+    left_share = models.FloatField(null=True)
+    median_dwell_ms = models.PositiveIntegerField("median dwell time (ms)", null=True)
+    p = models.FloatField("p of all tests together", null=True)
+    p_strange = models.FloatField(null=True)
+    p_side = models.FloatField(null=True)
+    p_favour = models.FloatField(null=True)
+    favoured = models.ForeignKey(System, models.SET_NULL, null=True, related_name="+")
+    first_without = models.ForeignKey(
+        System,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Who is first without this voter, where that was computed.",
+    )
+    changes_first = models.BooleanField(null=True, help_text="Null: not computed.")
+    computed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["arena", "n_verdicts"], name="voter_record_by_verdicts"),
+            models.Index(fields=["arena", "p"], name="voter_record_by_p"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Record of {self.handle}"
+
+    @property
+    def seconds(self) -> float | None:
+        """The median dwell time."""
+        return None if self.median_dwell_ms is None else self.median_dwell_ms / 1000

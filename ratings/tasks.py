@@ -13,3 +13,11 @@ def refresh_publication(key: int) -> bool:
 @shared_task
 def sweep() -> int:
     return publications.sweep()
+
+
+@shared_task
+def sweep_voters() -> int:
+    """Compute the records of voters anew where people's leaderboard was refreshed since."""
+    from ratings import voters
+
+    return voters.sweep()

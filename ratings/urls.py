@@ -1,7 +1,7 @@
 from django.urls import path
 
 from arena import addresses  # noqa: F401 (registers the converter)
-from ratings.views import judges, leaderboards, matrix, snapshots, systems
+from ratings.views import judges, leaderboards, matrix, snapshots, systems, voters
 
 app_name = "ratings"
 urlpatterns = [
@@ -13,5 +13,7 @@ urlpatterns = [
     path("a/<dotted:arena>/matrix/", matrix.matrix, name="matrix"),
     path("a/<dotted:arena>/judges/", judges.judges, name="judges"),
     path("a/<dotted:arena>/judges/<dotted:slug>/", judges.judge, name="judge"),
+    path("a/<dotted:arena>/voters/", voters.voters, name="voters"),
+    path("a/<dotted:arena>/voters/<int:pk>/", voters.voter, name="voter"),
     path("a/<dotted:arena>/snapshots/<int:pk>/", snapshots.snapshot, name="snapshot"),
 ]
