@@ -229,6 +229,8 @@ class UploadForm(forms.Form):
     def __init__(self, *args: Any, dropped: set[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dropped = dropped or set()
+        for name in ("file", "pasted", "kind"):
+            self.fields[name].is_alternative = True  # not required, and not optional either
         choices = self.fields["kind"].choices
         self.fields["kind"].choices = [choice for choice in choices if choice[0] in self.kinds]
         self.fields[

@@ -1,6 +1,7 @@
 """Pages of a maintainer: an arena's settings, prompts, outputs, and its log."""
 
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,8 @@ from arena.making import (
     plan_outputs,
     plan_prompts,
 )
-from arena.models import Output, Pair, System
+from arena.members import name_of
+from arena.models import AuditEntry, Output, Pair, System
 from arena.upload_views import Desk, check_then_add, what_was_added
 from arena.uploads import read_outputs, read_prompts
 
@@ -191,6 +193,7 @@ def log(request: HttpRequest, arena: str) -> HttpResponse:
     if before.isascii() and before.isdigit() and len(before) < 19:
         shown = shown.filter(pk__lt=int(before))
     page = list(shown.select_related("actor")[: ENTRIES_A_PAGE + 1])
+    _name_accounts(page)
     context = {
         "arena": place,
         "acts": acts,
@@ -201,6 +204,15 @@ def log(request: HttpRequest, arena: str) -> HttpResponse:
         "before": before,
     }
     return render(request, "arena/manage/log.html", context)
+
+
+def _name_accounts(entries: list[AuditEntry]) -> None:
+    """Give each entry about an account that is still there its address, as ``about``; in one query."""
+    ids = {entry.details.get("account") for entry in entries} - {None}
+    users = get_user_model().objects.in_bulk(ids) if ids else {}
+    for entry in entries:
+        user = users.get(entry.details.get("account"))
+        entry.about = name_of(user) if user else entry.subject
 
 
 def _form(request: HttpRequest, template: str, form, context: dict) -> HttpResponse:

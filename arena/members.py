@@ -1,5 +1,6 @@
 """Who belongs to an arena: invitations by link, and members with their roles.
 
+The log names accounts by their user name, which says nothing: an address would outlive its account there.
 An invitation's token is shown once, to whoever made it; the database keeps only its digest.
 """
 
@@ -116,7 +117,8 @@ def accept_invitation(*, token: str, user: Any) -> Membership:
         arena=invitation.arena,
         actor=user,
         act="accept invitation",
-        subject=name_of(user),
+        subject=user.get_username(),
+        account=user.pk,
         invitation=invitation.pk,
         role=str(invitation.role),
     )
@@ -138,7 +140,8 @@ def change_role(*, membership: Membership, role: str, actor: Any) -> bool:
         arena=kept.arena,
         actor=actor,
         act="change role",
-        subject=name_of(kept.user),
+        subject=kept.user.get_username(),
+        account=kept.user_id,
         before=str(before),
         after=str(role),
     )
@@ -156,7 +159,8 @@ def remove_member(*, membership: Membership, actor: Any) -> bool:
         arena=kept.arena,
         actor=actor,
         act="remove member",
-        subject=name_of(kept.user),
+        subject=kept.user.get_username(),
+        account=kept.user_id,
         role=str(kept.role),
     )
     kept.delete()

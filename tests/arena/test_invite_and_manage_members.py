@@ -175,3 +175,14 @@ def test_lists_ask_the_same_number_of_questions_whatever_they_hold(arena, mainta
     # One more where a list was empty: the pages are told apart by their number only.
     for name, (few, many) in counts.items():
         assert many <= few + 1, name
+
+
+def test_the_log_shows_addresses_and_keeps_none(arena, maintainer):
+    _, token = invite(arena=arena, role="voter", days=1, actor=maintainer)
+    bob = make_user("bob")
+    accept_invitation(token=token, user=bob)
+    page, client = reverse("arena:manage-log", args=[arena.slug]), client_of(maintainer)
+    assert "bob@example.org" in client.get(page).text
+    bob.delete()
+    assert "bob@example.org" not in client.get(page).text
+    assert "account-bob" in client.get(page).text
