@@ -17,13 +17,6 @@ urlpatterns = [
         vote_views.following,
         name="vote-following",
     ),
-    path("a/<dotted:arena>/vote/", vote_views.vote, name="vote"),
-    path("a/<dotted:arena>/vote/<uuid:key>/", vote_views.cast, name="vote-cast"),
-    path("a/<dotted:arena>/vote/<uuid:key>/skip/", vote_views.skip, name="vote-skip"),
-    path("a/<dotted:arena>/vote/<uuid:key>/undo/", vote_views.undo, name="vote-undo"),
-    path("a/<dotted:arena>/vote/<uuid:key>/next/", vote_views.following, name="vote-next"),
-    path("a/<dotted:arena>/vote/<uuid:key>/shown/", vote_views.shown, name="vote-shown"),
-    path("a/<dotted:arena>/vote/<uuid:key>/<slug:part>.txt", vote_views.text, name="vote-text"),
     path("a/<dotted:arena>/battles/", views.battles, name="battles"),
     path("a/<dotted:arena>/battles/<int:pk>/", views.battle, name="battle"),
     re_path(
