@@ -9,7 +9,8 @@ from django.utils.text import slugify
 
 from arena.demo.summarizers import SUMMARIZERS
 from arena.demo.texts import CATEGORIES, LICENCE, texts
-from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
+from arena.matchmaking import plan_pairs
+from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System, WhoVotes
 from judges.demo.panel import PANEL_NAME, PERIOD, simulate_votes
 from judges.models import Judge, Outcome, Verdict, Voter
 from judges.programs import PROGRAMS
@@ -64,6 +65,8 @@ def _make_what_is_compared() -> Arena:
             "description": DESCRIPTION,
             "guidelines": GUIDELINES,
             "licence": LICENCE,
+            "is_open": True,
+            "who_votes": WhoVotes.ANYONE,
         },
     )
     if not made:
@@ -123,6 +126,7 @@ def _make_what_is_compared() -> Arena:
             )
             for pair in pairs
         )
+    plan_pairs(arena=arena)
     return arena
 
 
