@@ -10,6 +10,9 @@ RULES = """\
 User-agent: *
 Disallow: /api/
 Disallow: /admin/
+Disallow: /accounts/
+Disallow: /invitations/
+Disallow: /a/*/manage/
 Disallow: /a/*/leaderboard/*?
 Disallow: /a/*/matrix/*?
 Disallow: /a/*/systems/*?
