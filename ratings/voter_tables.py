@@ -61,13 +61,13 @@ def sort_key(wanted: str) -> str:
 
 
 def rows(found: QuerySet[VoterRecord]) -> Iterator[list[Any]]:
-    """One list per voter in the order of COLUMNS, fetched in pieces."""
-    for record in found.iterator(chunk_size=2000):
-        special = {
-            "voter": record.handle,
-            "excluded": record.is_excluded,
-            "favoured": record.favoured.slug if record.favoured else "",
-            "first_without": record.first_without.slug if record.first_without else "",
-        }
-        values = (special[c] if c in special else getattr(record, c) for c in COLUMNS)
-        yield ["" if value is None else value for value in values]
+    """One list per voter in the order of COLUMNS, fetched in pieces and without objects."""
+    named = {
+        "voter": "handle",
+        "excluded": "is_excluded",
+        "favoured": "favoured__slug",
+        "first_without": "first_without__slug",
+    }
+    found = found.select_related(None).values_list(*(named.get(c, c) for c in COLUMNS))
+    for row in found.iterator(chunk_size=2000):
+        yield ["" if value is None else value for value in row]

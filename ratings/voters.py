@@ -24,6 +24,8 @@ LEAST_TESTED = 20
 # Whoever has fewer votes than these many voters can hardly change who is first.
 REFITTED = 100
 EVERY = timedelta(minutes=5)
+# A report that takes a minute is made every twenty minutes at most.
+WORTH = 20
 WRITTEN_AT_ONCE = 2_000
 FETCH_ROWS = 50_000
 _Z = 1.959964
@@ -104,10 +106,18 @@ def due() -> QuerySet[Arena]:
 
 def sweep() -> int:
     """Bring the records of all arenas up to date; how many arenas that were."""
-    arenas = list(due())
+    arenas = [arena for arena in due().select_related("voter_report") if not _was_costly(arena)]
     for arena in arenas:
         refresh(arena=arena)
     return len(arenas)
+
+
+def _was_costly(arena: Arena) -> bool:
+    """Whether it took so long the last time that another turn would keep a worker busy with little else."""
+    report = getattr(arena, "voter_report", None)
+    if report is None or report.computed_at is None:
+        return False
+    return timezone.now() - report.computed_at < WORTH * timedelta(seconds=report.seconds)
 
 
 def _votes(arena: Arena) -> Votes:

@@ -13,11 +13,14 @@ from django.conf import settings
 from django.test import override_settings
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from arena.leaks import scan_outputs
 from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
-from judges.models import Judge
+from judges.exclusions import exclude_voter
+from judges.models import Judge, Voter
 from ratings import publications
 from ratings.models import Snapshot
+from ratings.voters import refresh
 from tests import cast
 from tests.accounts import client_of, make_member
 from tests.e2e import chromium
@@ -172,6 +175,7 @@ class World:
     snapshot: Snapshot
     maintainer: Any
     invitation: str  # the token of one that is good
+    voters: list[Voter]  # the first is excluded
 
 
 @pytest.fixture
@@ -179,7 +183,13 @@ def world(transactional_db, settings) -> World:
     settings.BOOTSTRAP_ROUNDS = 200
     arena = cast.make_small_arena(NAMES)
     Output.objects.filter(system__name=NAMES[1]).update(text=OUTPUT)
+    voters = list(Voter.objects.filter(judge__arena=arena).order_by("handle"))
+    exclude_voter(voter=voters[0], reason="always votes for the left side")
+    leaking = Output.objects.filter(system__name=NAMES[2]).order_by("pk").first()
+    Output.objects.filter(pk=leaking.pk).update(text=f"As {NAMES[2]}, I can't.")
+    scan_outputs(arena=arena)
     publications.refresh_all(arena=arena)
+    refresh(arena=arena)
     battle = arena.battles.latest("pk")
     maintainer = make_member(arena, "maintainer", "somebody-with-a-rather-long-address")
     make_member(arena, "voter")
@@ -196,6 +206,7 @@ def world(transactional_db, settings) -> World:
         snapshot=Snapshot.objects.filter(arena=arena).latest("pk"),
         maintainer=maintainer,
         invitation=token,
+        voters=voters,
     )
 
 
