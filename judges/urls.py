@@ -1,12 +1,13 @@
 from django.urls import path, re_path
 
 from arena.addresses import SLUG
-from judges import account_views, gold_views, views, vote_views
+from judges import account_views, gold_views, my_votes_views, preview_views, views, vote_views
 
 app_name = "judges"
 urlpatterns = [
     path("accounts/", account_views.account, name="account"),
     path("accounts/delete/", account_views.delete, name="account-delete"),
+    path("a/<dotted:arena>/manage/preview/", preview_views.preview, name="vote-preview"),
     path("a/<dotted:arena>/manage/gold/", gold_views.gold, name="manage-gold"),
     path("a/<dotted:arena>/vote/", vote_views.vote, name="vote"),
     path("a/<dotted:arena>/vote/cast/", vote_views.cast, name="vote-cast"),
@@ -16,6 +17,12 @@ urlpatterns = [
         "a/<dotted:arena>/vote/<uuid:key>/following/",
         vote_views.following,
         name="vote-following",
+    ),
+    path("a/<dotted:arena>/my-votes/", my_votes_views.mine, name="my-votes"),
+    path(
+        "a/<dotted:arena>/my-votes/<uuid:key>/retract/",
+        my_votes_views.retract,
+        name="my-votes-retract",
     ),
     path("a/<dotted:arena>/battles/", views.battles, name="battles"),
     path("a/<dotted:arena>/battles/<int:pk>/", views.battle, name="battle"),
