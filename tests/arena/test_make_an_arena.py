@@ -15,11 +15,11 @@ from arena.making import (
     create_arena,
     open_arena,
 )
-from arena.models import Arena, AuditEntry, Membership, Output, Pair, Prompt, System
+from arena.models import Arena, AuditEntry, Battle, Membership, Output, Pair, Prompt, System
 from arena.signals import outputs_added
 from arena.uploads import UploadError, read_gold_items, read_outputs, read_prompts
 from judges.gold import add_gold_items
-from judges.models import GoldItem
+from judges.models import Ballot, GoldItem
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
 
@@ -417,3 +417,14 @@ def test_gold_items_with_problems_are_refused_whole(arena):
         ).rows
         add_gold_items(arena=arena, rows=rows, actor=None)
     assert [problem.line for problem in error.value.problems] == [1, 2]
+
+
+def test_the_vote_is_previewed_before_the_arena_opens_and_nothing_is_made(prompted, client):
+    address = reverse("judges:vote-preview", args=[prompted.slug])
+    assert "There is nothing to show yet" in client.get(address).text
+    for name in ("Ada", "Basil"):
+        add_outputs(arena=prompted, system=name, rows=outputs(f"It is {name}1.", "b"), actor=None)
+    page = client.get(address)
+    assert "Why is the sky blue?" in page.text
+    assert "<fieldset disabled>" in page.text
+    assert (Battle.objects.count(), Ballot.objects.count()) == (0, 0)
