@@ -166,14 +166,13 @@ class Detector:
     def _own(system: System) -> re.Pattern[str] | None:
         """Rule 2 for one system: its full name, and its stem and family unless they are common words."""
         full = " ".join(normalised(f"{system.name} {system.version}").split())
-        wanted = {
-            full,
-            " ".join(normalised(system.name).split()),
-            stem(system.name),
-            stem(system.family),
-        }
+        stems = {stem(system.name)}
+        # Many sources know of a family only who made it, and a maker's name alone is no leak.
+        if normalised(system.family).strip() not in _names(MAKERS) | _names(system.organisation):
+            stems.add(stem(system.family))
+        wanted = {full, " ".join(normalised(system.name).split()), *stems}
         # "Claude Instant": the first word gives it away too.
-        wanted |= {name.split()[0] for name in (stem(system.name), stem(system.family)) if name}
+        wanted |= {name.split()[0] for name in stems if name}
         kept = {
             name for name in wanted
             if len(name) >= 3 and not set(re.split(r"[\s\-_]+", name)) <= COMMON and not name.isdigit()

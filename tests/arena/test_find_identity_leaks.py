@@ -103,6 +103,15 @@ def test_the_own_name_is_no_leak_where_the_prompt_names_it(arena):
     assert leak(arena, "claude", "I am Claude.", prompt="Where does the name Claude come from?")
 
 
+def test_a_family_that_is_only_the_maker_is_no_name_of_the_system(arena):
+    arena.systems.filter(slug="claude").update(family="Anthropic")
+    arena.systems.filter(slug="zorblax").update(family="Zorb & Sons")
+    assert leak(arena, "claude", "Anthropic and OpenAI make language models.") == ""
+    assert leak(arena, "zorblax", "Zorb & Sons were founded in 1901.") == ""
+    arena.systems.filter(slug="zorblax").update(family="Quuxian")
+    assert leak(arena, "zorblax", "The Quuxian family has three members.") == "quuxian"
+
+
 def test_stems_have_no_version_and_no_size():
     assert stem("Claude v1.2") == "claude"
     assert stem("LLaMA-2-Chat (70B)") == "llama chat"
