@@ -34,7 +34,7 @@ PAGES = (
     "arena:manage-invitations",
     "arena:manage-log",
     "judges:manage-gold",
-    "judges:vote-preview",
+    "judges:manage-preview",
 )
 ACTS = ("arena:manage-open", "arena:manage-close")
 

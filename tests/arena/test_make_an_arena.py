@@ -420,7 +420,7 @@ def test_gold_items_with_problems_are_refused_whole(arena):
 
 
 def test_the_vote_is_previewed_before_the_arena_opens_and_nothing_is_made(prompted, client):
-    address = reverse("judges:vote-preview", args=[prompted.slug])
+    address = reverse("judges:manage-preview", args=[prompted.slug])
     assert "There is nothing to show yet" in client.get(address).text
     for name in ("Ada", "Basil"):
         add_outputs(arena=prompted, system=name, rows=outputs(f"It is {name}1.", "b"), actor=None)

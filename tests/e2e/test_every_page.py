@@ -56,7 +56,7 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "arena:leaks": lambda world: [[world.arena.slug]],
     "ratings:voters": lambda world: [[world.arena.slug]],
     "ratings:voter": lambda world: [[world.arena.slug, voter.pk] for voter in world.voters],
-    "judges:vote-preview": lambda world: [[world.arena.slug]],
+    "judges:manage-preview": lambda world: [[world.arena.slug]],
     "judges:manage-gold": lambda world: [[world.arena.slug]],
     "judges:account": lambda world: [[]],
     "judges:account-delete": lambda world: [[]],
