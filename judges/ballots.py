@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from arena.matchmaking import draw_battle
-from arena.policies import Policy
 from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
+from arena.matchmaking import draw_battle
 from arena.models import Arena, Battle
+from arena.policies import Policy
 from judges.models import Ballot, GoldItem, Outcome, Verdict, Voter
 from judges.voters import voters_of
 from judges.voting import cast_verdict, retract_verdict

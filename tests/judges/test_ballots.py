@@ -5,9 +5,9 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from arena.matchmaking import plan_pairs
 from django.utils import timezone
 
+from arena.matchmaking import plan_pairs
 from judges import ballots
 from judges.ballots import (
     BallotDecided,
