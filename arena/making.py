@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from arena.audit import note
 from arena.matchmaking import plan_pairs
 from arena.models import Arena, Category, Membership, Output, Pair, Prompt, System
-from arena.signals import outputs_added
+from arena.signals import outputs_added, policy_changed
 from arena.slugs import free_slug
 from arena.uploads import OutputRow, Problems, PromptRow
 
@@ -114,6 +114,8 @@ def change_arena(*, arena: Arena, actor: Any, **settings: Any) -> list[str]:
             for name, (before, after) in changed.items()
         }
         note(arena=kept, actor=actor, act="change settings", subject=", ".join(changed), **details)
+        if "policy" in changed:
+            policy_changed.send(Arena, arena_id=kept.pk)
     arena.refresh_from_db()
     return list(changed)
 

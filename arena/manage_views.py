@@ -101,7 +101,7 @@ def change_policy(request: HttpRequest, arena: str) -> HttpResponse:
     form = PolicyForm.of(place, request.POST or None)
     if request.method == "POST" and form.is_valid():
         change_arena(arena=place, actor=request.user, policy=form.cleaned_data["policy"])
-        messages.success(request, "From the next ballot on, battles are chosen like this.")
+        messages.success(request, "Within seconds, battles are chosen like this.")
         return redirect("arena:manage-policy", place.slug)
     return _form(request, "arena/manage/policy.html", form, {"arena": place})
 

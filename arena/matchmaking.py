@@ -7,7 +7,7 @@ sums, one into the index of outputs by system and prompt.
 import random  # noqa: TID251 (the caller's: who gets which battle must not be foreseeable)
 from collections.abc import Mapping
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
 
 from arena.models import Arena, Battle, Output, Pair
@@ -15,6 +15,9 @@ from arena.models import Arena, Battle, Output, Pair
 TRIES = 6  # pairs that are drawn before all are looked through
 PROMPTS = 50  # how many are chosen among
 WRITTEN_AT_ONCE = 1_000
+_WRITE = f"UPDATE {Pair._meta.db_table} SET priority = %s, cumulative = %s WHERE id = %s"  # noqa: S608
+
+_SHOWN = ~Q(text="") & (Q(leak=None) | Q(leak=""))
 
 
 def draw_battle(*, arena: Arena, seen: QuerySet, rng: random.Random) -> Battle | None:
@@ -33,15 +36,18 @@ def draw_battle(*, arena: Arena, seen: QuerySet, rng: random.Random) -> Battle |
 
 def set_priorities(*, arena: Arena, priorities: Mapping[int, float]) -> None:
     """Write how much the next verdict of each pair (by id) is worth; pairs that aren't named aren't drawn."""
+    total, rows = 0.0, []
+    stored = Pair.objects.filter(arena=arena).order_by("pk")
     with transaction.atomic():
-        total, rows = 0.0, []
-        pairs = {pair.pk: pair for pair in Pair.objects.filter(arena=arena).only("pk")}
-        for pk, pair in pairs.items():
-            pair.priority = max(0.0, priorities.get(pk, 0.0))
-            total += pair.priority
-            pair.cumulative = total if pair.priority else None
-            rows.append(pair)
-        Pair.objects.bulk_update(rows, ["priority", "cumulative"], batch_size=WRITTEN_AT_ONCE)
+        for pk, *before in stored.values_list("pk", "priority", "cumulative"):
+            priority = max(0.0, priorities.get(pk, 0.0))
+            total += priority
+            after = [priority, total if priority else None]
+            if after != before:
+                rows.append((*after, pk))
+        # One statement, sent with all its rows: bulk_update takes forty times as long for 20,000 pairs.
+        with connection.cursor() as cursor:
+            cursor.executemany(_WRITE, rows)
 
 
 def plan_pairs(*, arena: Arena) -> int:
@@ -104,11 +110,10 @@ def _prompts(pair: Pair, seen: QuerySet, rng: random.Random) -> list[tuple[int, 
 
 
 def _answered(system_a: int, system_b: int, seen: QuerySet) -> QuerySet:
-    shown = ~Q(text="") & (Q(leak=None) | Q(leak=""))
-    answers_b = Output.objects.filter(shown, system_id=system_b)
+    answers_b = Output.objects.filter(_SHOWN, system_id=system_b)
     had = Battle.objects.filter(output_a=OuterRef("pk"), output_b__system_id=system_b, pk__in=seen)
     return (
-        Output.objects.filter(shown, system_id=system_a, prompt__outputs__in=answers_b)
+        Output.objects.filter(_SHOWN, system_id=system_a, prompt__outputs__in=answers_b)
         .exclude(Exists(had))
         .order_by("prompt_id")
         .values_list("prompt_id", "pk", "prompt__outputs__pk")
@@ -116,13 +121,40 @@ def _answered(system_a: int, system_b: int, seen: QuerySet) -> QuerySet:
 
 
 def _any_left(arena: Arena, seen: QuerySet, rng: random.Random) -> Battle | None:
-    """Looks through all pairs: for a voter who has had nearly everything."""
-    pairs = list(Pair.objects.filter(arena=arena, cumulative__isnull=False))
-    rng.shuffle(pairs)
-    for pair in pairs:
-        if prompts := _prompts(pair, seen, rng):
-            return _battle(pair, rng.choice(prompts))
-    return None
+    """For a voter who has had nearly everything, or where few prompts are shared: any pair at all."""
+    ends = Output.objects.filter(arena=arena).aggregate(low=Min("prompt_id"), high=Max("prompt_id"))
+    if ends["low"] is None:
+        return None
+    start = rng.randint(ends["low"], ends["high"])
+    had = Battle.objects.filter(
+        output_a=OuterRef("pk"), output_b=OuterRef("prompt__outputs"), pk__in=seen
+    )
+    drawn = Pair.objects.filter(
+        system_a=OuterRef("system"),
+        system_b=OuterRef("prompt__outputs__system"),
+        cumulative__isnull=False,
+    )
+    # One filter, so that all of its conditions speak of the same other output.
+    left = (
+        Output.objects.filter(
+            _SHOWN,
+            Exists(drawn),
+            ~Exists(had),
+            arena=arena,
+            prompt__outputs__in=Output.objects.filter(_SHOWN, arena=arena),
+            prompt__outputs__system__gt=F("system"),
+        )
+        .order_by("prompt_id")
+        .values_list(
+            "system_id", "prompt__outputs__system_id", "prompt_id", "pk", "prompt__outputs__pk"
+        )
+    )
+    rows = list(left.filter(prompt_id__gte=start)[:PROMPTS])
+    rows = rows or list(left.filter(prompt_id__lt=start)[:PROMPTS])
+    if not rows:
+        return None
+    system_a, system_b, *row = rng.choice(rows)
+    return _battle(Pair.objects.get(system_a=system_a, system_b=system_b), tuple(row))
 
 
 def _battle(pair: Pair, row: tuple[int, int, int]) -> Battle:

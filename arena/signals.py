@@ -9,3 +9,6 @@ categories_changed = Signal()
 # Outputs were added to the arena. Arguments: arena_id (int), after (int): the new ones are those of the
 # arena with a higher id than this.
 outputs_added = Signal()
+
+# Battles are chosen by another policy than before. Argument: arena_id (int).
+policy_changed = Signal()

@@ -7,7 +7,9 @@ Simulated Bradley-Terry worlds with known strengths. A policy draws votes in bat
 anew after each, as the app does when it refreshes. Printed are, for each number of systems and spread of
 strengths (standard deviation in logits), the mean half-width of the 95 % sandwich intervals and Kendall's tau
 to the truth along the way; then the ratio of votes that the policy needs to reach what lots reach at the
-end (linear interpolation in the logarithm of votes), and the coverage of the intervals at the end.
+end (linear interpolation in the logarithm of votes), and the coverage of the intervals at the end. The
+bound is the same ratio of widths for the best spread of votes by strengths that are known beforehand: no
+policy can need fewer, so where strengths are near each other little can be saved at all.
 """
 
 import argparse
@@ -22,11 +24,11 @@ from scipy.special import expit
 from scipy.stats import kendalltau
 
 from ratings.engine.bradley_terry import fit_bradley_terry
-from ratings.engine.sampling import pair_weights, published_worth
+from ratings.engine.sampling import PRIOR_RIDGE, best_shares, pair_weights
 from ratings.engine.sandwich import sandwich_sd
 from ratings.engine.tallies import tally
 
-FLOOR = 0.2
+FLOOR = 0.1  # the share that goes by lot, as an arena's usual policy has it
 STEPS = 16
 POLICIES = ("lots", "published", "active")
 VOTES_A_PAIR = {20: 20.0, 60: 6.0, 200: 2.0}
@@ -42,6 +44,38 @@ def draw_weights(policy: str, tallies, k: int) -> np.ndarray:
         return FLOOR * lots + (1 - FLOOR) * weights / weights.sum()
     shares = pair_weights(tallies).mixed(active=1 - FLOOR, least_judged=0, uniform=FLOOR)
     return shares[upper] / shares[upper].sum()
+
+
+def published_worth(tallies) -> np.ndarray:
+    """(K, K) Chatbot Arena's weights: sqrt(v / n) - sqrt(v / (n + 1)), v = p (1 - p).
+
+    As if every pair had one verdict more than it has, or those without any would weigh infinitely much.
+    arXiv 2403.04132, section 5.
+    """
+    wins = tallies.win_matrix()
+    n = wins + wins.T + 1
+    theta = np.zeros(tallies.n_systems)
+    if n.max() > 1:
+        theta = np.nan_to_num(fit_bradley_terry(tallies, ridge=PRIOR_RIDGE).theta)
+    p = expit(theta[:, None] - theta)
+    v = p * (1 - p)
+    return np.sqrt(v / n) - np.sqrt(v / (n + 1))
+
+
+def mean_sd(shares: np.ndarray, theta: np.ndarray) -> float:
+    """Of all strengths, by the information of one verdict spread by the shares."""
+    p = expit(theta[:, None] - theta)
+    information = -shares * p * (1 - p)
+    np.fill_diagonal(information, -information.sum(axis=1))
+    return float(np.sqrt(np.diag(np.linalg.pinv(information, rcond=1e-9, hermitian=True))).mean())
+
+
+def bound(seed: int, *, k: int, spread: float) -> float:
+    """Votes that the best spread needs, over those by lot, if the strengths were known beforehand."""
+    truth = np.random.default_rng([seed, k, round(10 * spread)]).normal(scale=spread, size=k)
+    meets = ~np.eye(k, dtype=bool)
+    lots = 2 * meets / meets.sum()
+    return (mean_sd(best_shares(truth, meets), truth) / mean_sd(lots, truth)) ** 2
 
 
 def run(seed: int, *, k: int, spread: float, policy: str) -> np.ndarray:
@@ -108,8 +142,9 @@ def main() -> None:
                     curves[policy] = np.array(list(pool.map(work, range(runs))))
                 mean = {policy: curve.mean(axis=0) for policy, curve in curves.items()}
                 lots = mean["lots"]
+                least = np.mean([bound(seed, k=k, spread=spread) for seed in range(min(runs, 12))])
                 print(f"{k} systems, spread {spread} logits, {int(lots[-1, 0]):,} votes by lot, "
-                      f"{runs} runs")  # fmt: skip
+                      f"{runs} runs; bound {least:.2f}")  # fmt: skip
                 if given.curves:
                     for policy in POLICIES:
                         for votes, half, tau, _ in mean[policy]:
@@ -122,7 +157,8 @@ def main() -> None:
                     error = coverage.std() / np.sqrt(runs)
                     print(f"  {policy:9}: width ±{curve[-1, 1]:.3f}, votes for lots' width "
                           f"{width / lots[-1, 0]:.2f}, for lots' tau {tau / lots[-1, 0]:.2f}; "
-                          f"coverage {100 * coverage.mean():.1f} ± {100 * error:.1f} %")  # fmt: skip
+                          f"coverage {100 * coverage.mean():.1f} ± {100 * error:.1f} %",
+                          flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

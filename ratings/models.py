@@ -242,6 +242,12 @@ class Publication(Lease):
     report = models.ForeignKey(
         JudgeReport, models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    priorities_basis = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Of people's leaderboard: digest of what the priorities of pairs were written from.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = LeaseQuerySet.as_manager()

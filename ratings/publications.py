@@ -139,6 +139,15 @@ def mark_categories_stale(*, arena_id: int, slugs: Iterable[str]) -> int:
     )
 
 
+def mark_priorities_stale(*, arena_id: int) -> int:
+    """Have people's leaderboard looked at again, which writes the priorities of pairs; how many there are."""
+    return _make_stale(
+        Publication.objects.filter(
+            arena_id=arena_id, kind=Publication.Kind.LEADERBOARD, slice_digest=Slice().digest
+        )
+    )
+
+
 def _make_stale(known: QuerySet[Publication]) -> int:
     # Those that gave up are tried again: what is new may have mended what failed.
     fresh = known.filter(expiry.wanted(), Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS))
@@ -189,9 +198,19 @@ def refresh(key: int) -> bool:
         )
         raise
     mine.update(**result, claimed_until=None, attempts=0, error="", refreshed_at=timezone.now())
+    _write_priorities(key)
     if Publication.objects.filter(pk=key).exclude(stale_since=None).exists():
         request_refresh([key], countdown=settings.REFRESH_DEBOUNCE_SECONDS)
     return True
+
+
+def _write_priorities(key: int) -> None:
+    """After the leaderboard is out: whoever waits for it needn't wait for this."""
+    from ratings import priorities
+
+    publication = Publication.objects.select_related("arena", "snapshot__tallies").get(pk=key)
+    if priorities.are_of(publication):
+        priorities.refresh(publication=publication)
 
 
 def _build(publication: Publication) -> dict[str, Snapshot | JudgeReport]:

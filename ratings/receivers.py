@@ -4,9 +4,9 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from arena.signals import categories_changed
+from arena.signals import categories_changed, policy_changed
 from judges.signals import verdicts_changed
-from ratings.publications import mark_categories_stale, mark_stale
+from ratings.publications import mark_categories_stale, mark_priorities_stale, mark_stale
 
 
 @receiver(verdicts_changed)
@@ -21,3 +21,8 @@ def other_labels_make_figures_of_a_category_stale(
     sender: Any, *, arena_id: int, slugs: frozenset[str], **kwargs: Any
 ) -> None:
     mark_categories_stale(arena_id=arena_id, slugs=slugs)
+
+
+@receiver(policy_changed)
+def another_policy_writes_other_priorities(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
+    mark_priorities_stale(arena_id=arena_id)

@@ -1,20 +1,25 @@
-"""Which pair the next verdict should go to: how much it would shrink the intervals of all ratings."""
+"""Over which pairs the next verdicts are best spread: so that the intervals of all ratings shrink most."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
-from ratings.engine.bradley_terry import fit_bradley_terry, information
+from ratings.engine.bradley_terry import fit_bradley_terry
 from ratings.engine.tallies import Tallies
 
-# What is believed before the first verdict: strengths with a standard deviation of 2 logits. It makes
-# pairs without verdicts comparable with the others, and fades as verdicts come.
+# What is believed before the first verdict: strengths with a standard deviation of 2 logits. It fades as
+# verdicts come.
 PRIOR_RIDGE = 0.25
-# Pairs are drawn in proportion to the square of what they are worth: between refits many are drawn, and
-# in simulations (benchmarks/sampling.py) the square needed fewest votes without losing coverage.
-SHARPNESS = 2.0
+# The next verdicts bring the pairs nearer to the best shares as of this share more verdicts, and one more
+# for each system. Then the shares are found anew.
+AHEAD = 0.1
+ITERATIONS = 200
+# The best possible sum of widths is nearer than half of this share: see best_shares.
+TOLERANCE = 0.01
+# No share is 0 on the way, or it could never grow again.
+LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,10 @@ class PairWeights:
 def pair_weights(tallies: Tallies, *, possible: np.ndarray | None = None) -> PairWeights:
     """How the next verdicts are best spread over the pairs.
 
-    ``possible`` (K, K) bool says which pairs can meet (all by default). ``active``: one verdict on (i, j)
-    adds w = p (1 - p) to the information along d = e_i - e_j, so the covariance S of the strengths loses
-    w S d d' S / (1 + w d' S d). The loss of the sum of all standard deviations is, to first order, that
-    matrix's diagonal over twice the standard deviations: an A-optimal design with the intervals' widths
-    as the criterion (Chernoff 1953; for pairs Glickman & Jensen 2005). Chatbot Arena (2403.04132, section
-    5) weighs each pair by the shrinkage of its own win rate instead. p comes from a fit with the ridge
-    PRIOR_RIDGE, so that systems without verdicts count as unknown, not as average. ``least_judged`` is in
-    proportion to 1 / (1 + verdicts of the pair). O(K^3).
+    ``possible`` (K, K) bool says which pairs can meet (all by default). ``active`` is in proportion to what
+    each pair lacks of its share of best_shares once AHEAD more verdicts are in; the strengths are those of
+    a fit with the ridge PRIOR_RIDGE, so that systems without verdicts count as unknown, not as average.
+    ``least_judged`` is in proportion to 1 / (1 + verdicts of the pair). ValueError if no two can meet.
     """
     k = tallies.n_systems
     meets = np.ones((k, k), dtype=bool) if possible is None else possible | possible.T
@@ -55,54 +56,57 @@ def pair_weights(tallies: Tallies, *, possible: np.ndarray | None = None) -> Pai
         raise ValueError("No two systems can meet.")
     wins = tallies.win_matrix()
     n = wins + wins.T
+    cast = n[np.triu_indices(k, 1)].sum()
+    theta = np.zeros(k)
+    if cast:
+        theta = np.nan_to_num(fit_bradley_terry(tallies, ridge=PRIOR_RIDGE).theta)
+    lacking = np.maximum(best_shares(theta, meets) * ((1 + AHEAD) * cast + k) - n, 0)
     return PairWeights(
-        active=_shares(verdict_worth(tallies) ** SHARPNESS, meets),
+        active=_shares(lacking, meets),
         least_judged=_shares(1 / (1 + n), meets),
         uniform=_shares(np.ones((k, k)), meets),
     )
 
 
-def verdict_worth(tallies: Tallies) -> np.ndarray:
-    """(K, K) by how many logits the next verdict on a pair shrinks the sum of all standard deviations."""
-    wins = tallies.win_matrix()
-    n = wins + wins.T
-    if n.any():
-        theta = np.nan_to_num(fit_bradley_terry(tallies, ridge=PRIOR_RIDGE).theta)
-    else:
-        theta = np.zeros(tallies.n_systems)
+def best_shares(theta: np.ndarray, meets: np.ndarray) -> np.ndarray:
+    """(K, K) shares of verdicts, the upper triangle summing to 1, for the least sum of intervals' widths.
+
+    ``theta`` (K,) strengths in logits, ``meets`` (K, K) bool, symmetric, which pairs may have a share. One
+    verdict on (i, j) adds w = p (1 - p) of information along d = e_i - e_j. The sum of standard deviations
+    is convex in the shares, and falls along a share at the rate w d' S D S d, S the covariance and D the
+    diagonal of 1 / (2 sd). Shares times the root of their rate, made to sum to 1 again, come ever nearer
+    to the optimum (the multiplicative algorithm of Silvey, Titterington & Torsney 1978), where no rate is
+    above their mean: so the largest rate over the mean, less 1, bounds what is still to be gained, and the
+    iteration stops at TOLERANCE. Locally optimal designs: Chernoff 1953; for pairs Glickman & Jensen 2005,
+    with the widths as the criterion instead of the information. Parts that can't meet are centred on their
+    own. O(K^3) an iteration.
+    """
+    k = len(theta)
     p = expit(theta[:, None] - theta)
     w = p * (1 - p)
-    covariance = cho_solve(cho_factor(information(n * w, PRIOR_RIDGE)), np.eye(tallies.n_systems))
-    covariance = covariance - covariance.mean(axis=0)
-    covariance = covariance - covariance.mean(axis=1, keepdims=True)
-    variance = np.diag(covariance)
-    sd = np.sqrt(np.maximum(variance, 1e-12))
-    # d' S D S d for all pairs at once, D = diag(1 / (2 sd)).
-    through = (covariance / (2 * sd)) @ covariance
-    gain = np.diag(through)[:, None] + np.diag(through) - 2 * through
-    apart = variance[:, None] + variance - 2 * covariance
-    return np.maximum(w * gain / (1 + w * apart), 0)
-
-
-def published_worth(tallies: Tallies) -> np.ndarray:
-    """(K, K) Chatbot Arena's weights: sqrt(v / n) - sqrt(v / (n + 1)), v = p (1 - p).
-
-    As if every pair had one verdict more than it has, or those without any would weigh infinitely much.
-    arXiv 2403.04132, section 5.
-    """
-    wins = tallies.win_matrix()
-    n = wins + wins.T + 1
-    theta = np.nan_to_num(fit_bradley_terry(tallies, ridge=PRIOR_RIDGE).theta) if tallies.n else 0.0
-    theta = np.broadcast_to(theta, tallies.n_systems)
-    p = expit(theta[:, None] - theta)
-    v = p * (1 - p)
-    return np.sqrt(v / n) - np.sqrt(v / (n + 1))
+    lots = meets / meets.sum()
+    _, part = connected_components(meets, directed=False)
+    same = part[:, None] == part
+    centre = same / same.sum(axis=1)
+    shares = lots
+    for _ in range(ITERATIONS):
+        information = -shares * w * k * k
+        np.fill_diagonal(information, -information.sum(axis=1))
+        covariance = np.linalg.inv(information + centre) - centre
+        # A system that can meet nobody has no variance to shrink.
+        sd = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        through = (covariance / (2 * sd)) @ covariance
+        rate = np.diag(through)[:, None] + np.diag(through) - 2 * through
+        rate = np.maximum(rate * w, 0) * meets
+        rate /= (rate * shares).sum()
+        if rate.max() <= 1 + TOLERANCE:
+            break
+        shares = shares * np.sqrt(rate)
+        shares = np.maximum((shares + shares.T) / 2, LEAST * lots)
+        shares /= shares.sum()
+    return 2 * shares
 
 
 def _shares(weight: np.ndarray, meets: np.ndarray) -> np.ndarray:
     kept = np.where(meets, weight, 0.0)
-    total = np.triu(kept).sum()
-    if total <= 0:
-        # Nothing is worth more than anything else: as by lot.
-        kept, total = meets.astype(float), np.triu(meets).sum()
-    return kept / total
+    return kept / np.triu(kept).sum()
