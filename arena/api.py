@@ -1,4 +1,4 @@
-"""Read API: what is compared."""
+"""The API: what is compared. Reading is here; what writes is in arena/api_write.py."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -6,12 +6,13 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 from django.db.models.lookups import Lookup
-from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import SAFE_METHODS
 
+from arena.access import managed_arena, visible_arena, visible_arenas
 from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
 from config.api import (
     SLUG,
@@ -40,11 +41,12 @@ def id_of(source: str | None = None, **options: Any) -> serializers.Field:
 
 
 class BelowAnArena:
-    """Everything but arenas belongs to one, which must be public. Goes before a view set."""
+    """Everything but arenas belongs to one, that the caller may see, or run. Goes before a view set."""
 
     @cached_property
     def arena(self) -> Arena:
-        return get_object_or_404(Arena, slug=self.kwargs["arena"], is_public=True)
+        fetch = visible_arena if self.request.method in SAFE_METHODS else managed_arena
+        return fetch(self.request.user, self.kwargs["arena"])
 
     def get_queryset(self) -> QuerySet:
         queryset = super().get_queryset()
@@ -98,16 +100,36 @@ class ArenaSerializer(RowSerializer):
 
 class ArenaDetailSerializer(ArenaSerializer):
     categories = CategorySerializer(many=True, read_only=True)
+    reasons = AnyJsonField(read_only=True, help_text="What a voter may tick for each answer.")
+    checklist = AnyJsonField(
+        read_only=True, help_text="What a voter is reminded to look at before voting."
+    )
+    policy = AnyJsonField(
+        read_only=True, help_text="How the next battle is chosen; empty: the usual mixture."
+    )
 
     class Meta(ArenaSerializer.Meta):
-        fields = [*ArenaSerializer.Meta.fields, "guidelines", "categories"]
+        fields = [
+            *ArenaSerializer.Meta.fields,
+            "guidelines",
+            "categories",
+            "is_public",
+            "is_open",
+            "who_votes",
+            "reasons",
+            "checklist",
+            "asks_certainty",
+            "asks_comment",
+            "votes_wanted",
+            "policy",
+        ]
 
 
 @extend_schema_view(
     list=extend_schema(
-        summary="Public arenas",
-        description="An arena is one task with its own prompts, systems, judges and leaderboards. "
-        "Its slug begins the address of everything in it.",
+        summary="Arenas",
+        description="The public ones, and those that the caller is a member of. An arena is one task with "
+        "its own prompts, systems, judges and leaderboards. Its slug begins the address of everything in it.",
     ),
     retrieve=extend_schema(
         summary="One arena", description="With its guidelines for judges and its categories."
@@ -115,7 +137,7 @@ class ArenaDetailSerializer(ArenaSerializer):
 )
 class ArenaViewSet(ReadOnlyViewSet):
     noun = "arenas"
-    queryset = Arena.objects.filter(is_public=True)
+    queryset = Arena.objects.all()
     serializer_class = ArenaSerializer
     detail_class = ArenaDetailSerializer
     lookup_field = "slug"
@@ -123,7 +145,9 @@ class ArenaViewSet(ReadOnlyViewSet):
     lookup_value_regex = SLUG
 
     def get_queryset(self) -> QuerySet:
-        queryset = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return super().get_queryset().none()
+        queryset = visible_arenas(self.request.user)
         return queryset.prefetch_related("categories") if self.action == "retrieve" else queryset
 
 

@@ -131,6 +131,36 @@ class Invitation(models.Model):
         return f"Invitation {self.pk} to {self.arena}"
 
 
+class AccessToken(models.Model):
+    """Lets programs act as an account. Only the digest of its words is kept."""
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read"
+        WRITE = "write", "Read and write"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="access_tokens"
+    )
+    name = models.CharField(max_length=80, help_text="What it is for.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.READ)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scope__in=["read", "write"]), name="access_token_scope_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"
+
+
 class AuditEntry(models.Model):
     """One thing that a maintainer did. Rows are added, never changed."""
 

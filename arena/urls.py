@@ -5,6 +5,7 @@ from arena import (
     leak_views,
     manage_views,
     member_views,
+    token_views,
     views,
 )
 
@@ -13,6 +14,8 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("arenas/new/", manage_views.new, name="new"),
     path("invitations/<str:token>/", member_views.invitation, name="invitation"),
+    path("accounts/tokens/", token_views.tokens, name="tokens"),
+    path("accounts/tokens/<int:pk>/revoke/", token_views.revoke, name="revoke-token"),
     path("a/<dotted:arena>/", views.home, name="home"),
     path("a/<dotted:arena>/prompts/", views.prompts, name="prompts"),
     path("a/<dotted:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),

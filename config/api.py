@@ -1,31 +1,39 @@
-"""What every endpoint of the read API shares: keyset pages, strict parameters, ETags, its description."""
+"""What every endpoint of the API shares: keyset pages, strict parameters, ETags, its description."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import (
+    add_never_cache_headers,
+    get_conditional_response,
+    patch_cache_control,
+    patch_vary_headers,
+)
 from django_filters import rest_framework as filters
 from drf_spectacular.drainage import set_override
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, UnsupportedMediaType, ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import BasePagination
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.mediatypes import media_type_matches
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from config import problems
+from config.api_bodies import Body, JsonBody
 
 LARGEST_ID = 2**63 - 1
 SLUG = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
@@ -197,7 +205,13 @@ class OnlyJson(BaseContentNegotiation):
     """There is one representation, so a client gets it whatever it says that it accepts."""
 
     def select_parser(self, request: Request, parsers: list) -> Any:
-        return parsers[0] if parsers else None
+        for parser in parsers:
+            if media_type_matches(parser.media_type, request.content_type):
+                return parser
+        taken = ", ".join(parser.media_type for parser in parsers)
+        raise UnsupportedMediaType(
+            request.content_type, f"Send the body with a Content-Type of {taken}."
+        )
 
     def select_renderer(self, request: Request, renderers: list, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type
@@ -235,6 +249,11 @@ class Schema(AutoSchema):
     def get_operation_id(self) -> str:
         return f"{self.view.noun.replace('-', '_')}_{self.view.action}"
 
+    def get_auth(self) -> list[dict[str, list]]:
+        """Reading needs nobody, unless the view says so."""
+        anybody = self.method == "GET" and self.view.anybody_reads
+        return super().get_auth() + ([{}] if anybody else [])
+
     def get_override_parameters(self) -> list[OpenApiParameter]:
         slug = {"type": "string", "pattern": f"^{SLUG}$"}
         row = _whole_number_schema(1, LARGEST_ID)
@@ -254,18 +273,41 @@ class Schema(AutoSchema):
         def a_problem(text: str) -> OpenApiResponse:
             return OpenApiResponse(problems.ProblemSerializer, description=text)
 
-        return {
-            200: super().get_response_serializers(),
-            304: OpenApiResponse(
-                None, description="The body whose ETag If-None-Match names is current."
+        answer = super().get_response_serializers()
+        answers: dict[Any, Any] = {
+            (400, problems.MEDIA_TYPE): a_problem("A parameter or the body is malformed."),
+            (401, problems.MEDIA_TYPE): a_problem("The access token is missing, or no good."),
+            (403, problems.MEDIA_TYPE): a_problem("Not with this token or account."),
+            (404, problems.MEDIA_TYPE): a_problem(
+                "There is no such thing, or it isn't yours to see."
             ),
-            (400, problems.MEDIA_TYPE): a_problem("A parameter is unknown or malformed."),
-            (404, problems.MEDIA_TYPE): a_problem("There is no such thing, or it isn't public."),
+            (429, problems.MEDIA_TYPE): a_problem("Too fast: Retry-After says how long to wait."),
         }
+        if self.method == "GET":
+            unchanged = "The body whose ETag If-None-Match names is current."
+            return {200: answer, 304: OpenApiResponse(None, description=unchanged), **answers}
+        if self.method == "DELETE":
+            done = {204: OpenApiResponse(None, description="It is so, now or since before.")}
+        else:
+            there = "Changed, or there already: nothing was added."
+            done = {200: OpenApiResponse(answer, description=there)}
+            answers |= {
+                (413, problems.MEDIA_TYPE): a_problem("The body is too large."),
+                (415, problems.MEDIA_TYPE): a_problem("The body's Content-Type isn't known."),
+            }
+            if self.method == "POST":
+                done[201] = OpenApiResponse(answer, description="Added.")
+        answers[(409, problems.MEDIA_TYPE)] = a_problem(
+            "Not as things are now; the answer says why."
+        )
+        return done | answers
 
 
 class ReadOnly:
-    """Strict, cacheable and described; the base of every view of the API. Goes before a DRF view."""
+    """Strict, cacheable and described; the base of every view of the API. Goes before a DRF view.
+
+    Whoever is signed in, or sends an access token, sees more: those answers are for them alone.
+    """
 
     http_method_names = ["get", "head", "options"]
     renderer_classes = [Json]
@@ -273,6 +315,7 @@ class ReadOnly:
     metadata_class = None
     schema = Schema()
     noun = ""
+    anybody_reads = True
     max_age: ClassVar[int] = 0
 
     def get_exception_handler(self) -> Callable[..., Response]:
@@ -299,10 +342,14 @@ class ReadOnly:
 
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
-        if response.status_code == 200:
+        patch_vary_headers(response, ["Authorization", "Cookie"])
+        if request.method not in SAFE_METHODS:
+            add_never_cache_headers(response)
+        elif response.status_code == 200:
             # no-cache: may be kept, must be asked for again with its ETag.
             age = {"max_age": self.max_age} if self.max_age else {"no_cache": True}
-            patch_cache_control(response, public=True, **age)
+            whose = "private" if request.user.is_authenticated else "public"
+            patch_cache_control(response, **{whose: True}, **age)
             response.add_post_render_callback(partial(with_etag, request._request))
         return response
 
@@ -340,6 +387,43 @@ class ReadOnlyViewSet(ReadOnly, ListModelMixin, RetrieveModelMixin, GenericViewS
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
         # Filters are of lists; a single row is found by its address alone.
         return super().filter_queryset(queryset) if self.action == "list" else queryset
+
+
+class Writes:
+    """A view that also takes writes. Goes before a view of the read API.
+
+    ``answer_classes``: the serializer of the answer to an action.
+    """
+
+    http_method_names = ["get", "head", "options", "post", "patch", "delete"]
+    parser_classes: ClassVar[list] = [JsonBody]
+    answer_classes: ClassVar[dict[str, Any]] = {}
+
+    def get_serializer_class(self) -> Any:
+        return self.answer_classes.get(self.action) or super().get_serializer_class()
+
+    def body(self, serializer_class: type[Body], *, partial: bool = False) -> dict[str, Any]:
+        """What was sent, each field of its type. Raises ValidationError, which names the field."""
+        body = serializer_class(data=self.request.data, partial=partial)
+        body.is_valid(raise_exception=True)
+        return body.validated_data
+
+
+def checked(form: forms.Form, *, only: Iterable[str] | None = None) -> dict[str, Any]:
+    """What a page's form makes of its data, so that the API takes what the page takes.
+
+    ``only``: the fields that are looked at, where not all were sent. Raises ValidationError.
+    """
+    for name in set(form.fields) - set(form.fields if only is None else only):
+        del form.fields[name]
+    if not form.is_valid():
+        raise ValidationError(
+            {
+                "body" if name == "__all__" else name: list(found)
+                for name, found in form.errors.items()
+            }
+        )
+    return form.cleaned_data
 
 
 class NothingHere(ReadOnly, APIView):

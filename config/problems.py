@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.core.signals import got_request_exception
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
@@ -25,8 +26,18 @@ class ProblemSerializer(serializers.Serializer):
     errors = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
-        help_text="Sentences by the parameter that they are about.",
+        help_text="Sentences by the parameter, field or line that they are about.",
     )
+
+
+class Refused(APIException):
+    """A request that can't be done; nothing was changed. ``errors``: sentences by what they are about."""
+
+    def __init__(
+        self, detail: str, *, status: int = 400, errors: dict[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status_code, self.errors = status, errors
 
 
 def problem(
@@ -46,6 +57,8 @@ def problem(
 def handle_exception(exception: Exception, context: dict[str, Any]) -> Response:
     """Answer with the problem that an exception is; what nobody foresaw is logged and says nothing inside."""
     request = context["request"]
+    if isinstance(exception, RequestDataTooBig):
+        exception = Refused("The body is larger than is taken.", status=413)
     response = exception_handler(exception, context)
     if response is None:
         log.error("Internal Server Error: %s", request.path, exc_info=exception)
@@ -57,7 +70,7 @@ def handle_exception(exception: Exception, context: dict[str, Any]) -> Response:
         errors = {name: [str(e) for e in found] for name, found in response.data.items()}
         detail = " ".join(f"{name}: {' '.join(found)}" for name, found in errors.items())
     else:
-        errors = None
+        errors = exception.errors if isinstance(exception, Refused) else None
         detail = str(exception.detail if isinstance(exception, APIException) else exception)
         if not detail:
             detail = HTTPStatus(response.status_code).description

@@ -171,6 +171,10 @@ BOOTSTRAP_ROUNDS = env.number("JURYBOX_BOOTSTRAP_ROUNDS", 1000, at_least=200)
 VOTES_PER_MINUTE = env.number("JURYBOX_VOTES_PER_MINUTE", 40, at_least=1)
 NETWORK_VOTES_PER_MINUTE = env.number("JURYBOX_NETWORK_VOTES_PER_MINUTE", 600, at_least=1)
 
+# --- API ------------------------------------------------------------------------------------------
+# How many requests a minute one account may make, by all its access tokens together.
+API_REQUESTS_PER_MINUTE = env.number("JURYBOX_API_REQUESTS_PER_MINUTE", 300, at_least=1)
+
 # --- accounts -------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",  # by e-mail
@@ -297,16 +301,20 @@ SESSION_COOKIE_HTTPONLY = True
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "arena.api_access.TokenAuthentication",
+        # Asks for the CSRF token of whoever is signed in and writes.
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["arena.api_access.MayWrite"],
+    "DEFAULT_THROTTLE_CLASSES": ["arena.api_access.PerAccount"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_VERSIONING_CLASS": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Jurybox",
-    "DESCRIPTION": "Battles, verdicts, leaderboards and judge reports, read-only.",
+    "DESCRIPTION": "Battles, verdicts, leaderboards and judge reports; making and running arenas.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
 }

@@ -18,6 +18,8 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "arena:home": lambda world: [[world.arena.slug]],
     "arena:prompts": lambda world: [[world.arena.slug]],
     "arena:prompt": lambda world: [[world.arena.slug, world.prompt.pk]],
+    "judges:vote": lambda world: [[world.arena.slug]],
+    "judges:my-votes": lambda world: [[world.arena.slug]],
     "judges:battles": lambda world: [[world.arena.slug]],
     "judges:battle": lambda world: [[world.arena.slug, world.battle.pk]],
     "ratings:leaderboard": lambda world: [[world.arena.slug]],
@@ -58,6 +60,7 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "ratings:voter": lambda world: [[world.arena.slug, voter.pk] for voter in world.voters],
     "judges:manage-preview": lambda world: [[world.arena.slug]],
     "judges:manage-gold": lambda world: [[world.arena.slug]],
+    "arena:tokens": lambda world: [[]],
     "judges:account": lambda world: [[]],
     "judges:account-delete": lambda world: [[]],
     "account_email": lambda world: [[]],
@@ -66,7 +69,15 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "account_logout": lambda world: [[]],
 }
 # Parts of pages, and answers for programs. Their own tests read them.
-NOT_PAGES = {"ratings:top", "ratings:opponents", "judges:plain-text", "healthz", "robots"}
+NOT_PAGES = {
+    "ratings:top",
+    "ratings:standing",
+    "ratings:opponents",
+    "judges:plain-text",
+    "judges:vote-following",
+    "healthz",
+    "robots",
+}
 # Forms that are sent, and steps that lead elsewhere unless one is in the middle of something.
 NOT_PAGES |= {
     "arena:manage-open",
@@ -74,6 +85,11 @@ NOT_PAGES |= {
     "arena:give-role",
     "arena:remove-member",
     "arena:revoke-invitation",
+    "arena:revoke-token",
+    "judges:vote-cast",
+    "judges:vote-undo",
+    "judges:vote-reveal",
+    "judges:my-votes-retract",
     "account_set_password",
     "account_confirm_login_code",
 }

@@ -1,0 +1,155 @@
+"""What is sent to the API: bodies that are read in bounded memory, and fields that take only their own type."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser
+
+from config.problems import Refused
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Records:
+    """Records as they were sent. ``unit`` is what one of them is called, counted from 1."""
+
+    content: bytes | str
+    kind: str
+    unit: str = "line"
+
+
+def _read(stream: Any) -> bytes:
+    content = stream.read(settings.LARGEST_UPLOAD + 1)
+    if len(content) > settings.LARGEST_UPLOAD:
+        raise Refused(
+            f"The body is larger than {settings.LARGEST_UPLOAD // 2**20} MB: send it in parts. "
+            "Nothing was stored.",
+            status=413,
+        )
+    return content
+
+
+class JsonBody(BaseParser):
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            # JSON has neither NaN nor Infinity, which Python would take.
+            return json.loads(_read(stream).decode("utf-8-sig"), parse_constant=_no_number)
+        except UnicodeDecodeError as error:
+            raise ParseError(f"Byte {error.start + 1} of the body isn't UTF-8.") from error
+        except json.JSONDecodeError as error:
+            raise ParseError(
+                f"The body isn't JSON at line {error.lineno}, column {error.colno}."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise ParseError(
+                "The body holds a number that is too long, or too many levels."
+            ) from error
+
+
+def _no_number(word: str) -> None:
+    raise ParseError(f"The body isn't JSON: {word} is no number there.")
+
+
+class _RecordsParser(BaseParser):
+    kind = ""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Records:
+        return Records(_read(stream), self.kind)
+
+
+class JsonLines(_RecordsParser):
+    media_type, kind = "application/jsonl", "jsonl"
+
+
+class NdJson(_RecordsParser):
+    media_type, kind = "application/x-ndjson", "jsonl"
+
+
+class Csv(_RecordsParser):
+    media_type, kind = "text/csv", "csv"
+
+
+class PlainText(_RecordsParser):
+    media_type, kind = "text/plain", "text"
+
+
+def records_of(data: Any) -> Records:
+    """The records of a body in any of the formats; those of a JSON list as lines of JSON."""
+    if isinstance(data, Records):
+        return data
+    if not isinstance(data, list):
+        raise Refused("The body must be a list of objects, [{…}, …]. Nothing was stored.")
+    # A string in JSON holds no line end, so each value stays on its line.
+    lines = "\n".join(json.dumps(value, ensure_ascii=False) for value in data)
+    return Records(lines, "jsonl", unit="item")
+
+
+# --- fields ---------------------------------------------------------------------------------------
+class Text(serializers.CharField):
+    default_error_messages = {"half": "Holds half of a character, which nothing can keep."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_blank": not kwargs.get("required", True), **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        if not _is_whole(data):
+            self.fail("half")
+        return super().to_internal_value(data)
+
+
+class Flag(serializers.BooleanField):
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Whole(serializers.IntegerField):
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Names(serializers.ListField):
+    """A list of texts; line ends and runs of spaces within one become a space."""
+
+    child = serializers.CharField()
+    default_error_messages = {"not_texts": "Must be a list of texts."}
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if not isinstance(data, list) or not all(isinstance(x, str) and _is_whole(x) for x in data):
+            self.fail("not_texts")
+        return [" ".join(text.split()) for text in data]
+
+
+def _is_whole(text: str) -> bool:
+    """No half of a surrogate pair, which JSON can write and UTF-8 can't."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+class Body(serializers.Serializer):
+    # (No docstring: it would become the description of every body.) Fields that aren't known are refused.
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, Mapping):
+            raise ValidationError({"body": ["It must be an object, {…}."]})
+        known = ", ".join(self.fields)
+        unknown = {
+            # A name that can't be written is shown as far as it can.
+            name.encode("utf-8", "replace").decode()[:60]: [f"There is no such field, but {known}."]
+            for name in data
+            if name not in self.fields
+        }
+        if unknown:
+            raise ValidationError(unknown)
+        return super().to_internal_value(data)
