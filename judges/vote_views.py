@@ -144,7 +144,7 @@ def cast(request: HttpRequest, arena: str) -> HttpResponse:
         messages.warning(request, str(error))
         ballot = error.ballot
     if wants_part(request) and ballot.state == Ballot.State.VOTED:
-        return render(request, "judges/_reveal.html", _of_reveal(place, ballot))
+        return render(request, "judges/_reveal.html", _of_reveal(place, ballot) | {"is_part": True})
     return _go(request, reverse("judges:vote-reveal", args=[place.slug, ballot.key]))
 
 
@@ -212,7 +212,12 @@ def _ballot_or_404(request: HttpRequest, place: Arena, key: UUID) -> Ballot:
 def _stage(request: HttpRequest, place: Arena, voter: Voter, said: str = "") -> HttpResponse:
     """The ballot that lies open before the voter, or that nothing is left."""
     ballot = next_ballot(arena=place, voter=voter)
-    context = {"arena": place, "progress": progress(arena=place, voter=voter), "said": said}
+    context = {
+        "arena": place,
+        "progress": progress(arena=place, voter=voter),
+        "said": said,
+        "is_part": wants_part(request),
+    }
     part = "judges/_vote_end.html"
     if ballot is None:
         context["has_begun"] = last_decided(voter=voter) is not None
@@ -220,7 +225,7 @@ def _stage(request: HttpRequest, place: Arena, voter: Voter, said: str = "") -> 
         mark_shown(ballot)
         context |= _of_ballot(place, ballot)
         part = "judges/_ballot.html"
-    return render(request, part if wants_part(request) else "judges/vote.html", context)
+    return render(request, part if context["is_part"] else "judges/vote.html", context)
 
 
 def _onward(request: HttpRequest, place: Arena, voter: Voter, said: str) -> HttpResponse:
@@ -239,7 +244,7 @@ def _again(
     context = _of_ballot(place, ballot, request.POST) | {"problem": problem}
     context["progress"] = progress(arena=place, voter=ballot.voter)
     if wants_part(request):
-        response = render(request, "judges/_ballot.html", context)
+        response = render(request, "judges/_ballot.html", context | {"is_part": True})
     else:
         response = render(request, "judges/vote.html", context, status=status)
     if wait:

@@ -120,5 +120,6 @@
     });
   }
 
-  show();
+  // htmx listens from DOMContentLoaded on, and this script runs before.
+  document.addEventListener("DOMContentLoaded", show);
 })();

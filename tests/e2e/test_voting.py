@@ -6,7 +6,6 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from arena.matchmaking import plan_pairs
 from arena.models import Arena, Output
 from judges.models import Outcome, Retraction, Verdict
 from judges.voters import find_crowd
@@ -21,11 +20,6 @@ HOSTILE = (
 
 @pytest.fixture
 def arena(world: World) -> Arena:
-    world.arena.policy = {"overlap_share": 0, "repeat_share": 0, "gold_share": 0}
-    world.arena.is_open = True
-    world.arena.save()
-    Output.objects.filter(leak=None).update(leak="")
-    plan_pairs(arena=world.arena)
     return world.arena
 
 
@@ -50,6 +44,7 @@ def test_a_vote_its_reveal_and_the_next_by_keys_alone(page: Page, arena: Arena):
     page.keyboard.press("n")
     expect(page.get_by_role("button", name="Both bad")).to_be_visible()
     assert key_on(page) != first
+    expect(page.get_by_text("1 vote of yours today")).to_be_visible()
     page.keyboard.press("t")
     expect(page.get_by_role("heading", name="You said: Tie")).to_be_focused()
     page.keyboard.press("u")
@@ -58,6 +53,34 @@ def test_a_vote_its_reveal_and_the_next_by_keys_alone(page: Page, arena: Arena):
     page.keyboard.press("x")
     expect(page.get_by_role("heading", name="You said: Both bad")).to_be_focused()
     assert cast_here(arena).filter(retraction=None).count() == 2
+
+
+def test_the_next_battle_lies_ready_while_one_reads(page: Page, arena: Arena, complaints):
+    open_vote(page, arena)
+    ready = page.locator('#upcoming input[name="ballot"]').input_value()
+    page.keyboard.press("a")
+    expect(page.get_by_role("heading", name="You said: A is better")).to_be_focused()
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.keyboard.press("n")
+    expect(page.get_by_role("button", name="Both bad")).to_be_visible()
+    assert key_on(page) == ready
+    page.context.set_offline(False)
+    complaints.clear()
+
+
+def test_a_vote_that_did_not_reach_the_server_can_be_sent_again(
+    page: Page, arena: Arena, complaints
+):
+    open_vote(page, arena)
+    page.context.set_offline(True)
+    page.keyboard.press("a")
+    expect(page.get_by_role("alert")).to_contain_text("Nothing is lost")
+    page.context.set_offline(False)
+    page.keyboard.press("a")
+    expect(page.get_by_role("heading", name="You said: A is better")).to_be_visible()
+    assert cast_here(arena).count() == 1
+    complaints.clear()
 
 
 def test_a_double_click_is_one_vote(page: Page, arena: Arena):
