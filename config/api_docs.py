@@ -50,12 +50,16 @@ class Field(NamedTuple):
 
 
 class Endpoint(NamedTuple):
+    method: str
     path: str
     summary: str
     description: str
     parameters: list[Field]
-    answer: str  # the name of the object that is answered
+    answer: str  # the name of the object that is answered; empty: none
     is_list: bool
+    body: str  # the name of the object that is sent; empty: none
+    takes_list: bool
+    formats: str  # of the body
 
 
 class Chapter(NamedTuple):
@@ -80,23 +84,32 @@ def chapters(document: dict[str, Any]) -> list[Chapter]:
     schemas = document["components"]["schemas"]
     by_noun: dict[str, list[Endpoint]] = {}
     for path, operations in document["paths"].items():
-        operation = operations["get"]
-        answer = _object_in(operation["responses"]["200"]["content"]["application/json"]["schema"])
-        is_list = answer.startswith("Paginated")
-        if is_list:
-            answer = _object_in(schemas[answer]["properties"]["results"])
-        parameters = [_parameter(p, schemas) for p in operation["parameters"]]
-        by_noun.setdefault(operation["tags"][0], []).append(
-            Endpoint(
+        for method, operation in operations.items():
+            answer = _object_in(_answer_of(operation))
+            is_list = answer.startswith("Paginated")
+            if is_list:
+                answer = _object_in(schemas[answer]["properties"]["results"])
+            sent = operation.get("requestBody", {}).get("content", {})
+            body = sent.get("application/json", {}).get("schema", {})
+            endpoint = Endpoint(
+                method=method.upper(),
                 path=path,
                 summary=operation["summary"],
                 description=operation["description"],
-                parameters=parameters,
+                parameters=[_parameter(p, schemas) for p in operation.get("parameters", [])],
                 answer=answer,
                 is_list=is_list,
+                body=_object_in(body),
+                takes_list=body.get("type") == "array",
+                formats=", ".join(sent),
             )
-        )
+            by_noun.setdefault(operation["tags"][0], []).append(endpoint)
     return [Chapter(noun, endpoints) for noun, endpoints in by_noun.items()]
+
+
+def _answer_of(operation: dict[str, Any]) -> dict[str, Any]:
+    answers = operation["responses"]
+    return answers.get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
 
 
 def objects(schemas: dict[str, Any]) -> dict[str, list[Field]]:
@@ -118,7 +131,9 @@ def _parameter(parameter: dict[str, Any], schemas: dict[str, Any]) -> Field:
     kind = _kind(parameter["schema"], schemas)
     if "default" in parameter["schema"]:
         kind += f", {parameter['schema']['default']} by default"
-    where = "in the path" if parameter["in"] == "path" else "optional"
+    where = "required" if parameter.get("required") else "optional"
+    if parameter["in"] == "path":
+        where = "in the path"
     return Field(parameter["name"], f"{kind}, {where}", parameter.get("description", ""))
 
 

@@ -1,28 +1,34 @@
-"""Every address of the read API, below /api/v1/."""
+"""Every address of the API, below /api/v1/."""
 
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
-from arena.api import ArenaViewSet, BattleViewSet, OutputViewSet, PromptViewSet, SystemViewSet
+from arena.api import BattleViewSet, SystemViewSet
+from arena.api_write import Arenas, Invitations, Members, Outputs, Prompts
 from config.api import SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
 from judges.api import JudgeViewSet, VerdictViewSet
+from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
 
 arenas = SimpleRouter()
-arenas.register("arenas", ArenaViewSet, basename="api-arenas")
+arenas.register("arenas", Arenas, basename="api-arenas")
 
 below = SimpleRouter()
 for view_set in (
     SystemViewSet,
-    PromptViewSet,
-    OutputViewSet,
+    Prompts,
+    Outputs,
     BattleViewSet,
     JudgeViewSet,
     VerdictViewSet,
     LeaderboardViewSet,
     SnapshotViewSet,
     JudgeReportViewSet,
+    GoldItems,
+    Exclusions,
+    Members,
+    Invitations,
 ):
     below.register(view_set.noun, view_set, basename=f"api-{view_set.noun}")
 

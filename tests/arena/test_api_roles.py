@@ -1,0 +1,214 @@
+"""Who may do what by the API: every endpoint that isn't for everybody, by role and by scope of the token."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from arena.members import invite
+from arena.models import Arena, AuditEntry, Invitation, Membership
+from arena.tokens import make_token
+from config.api_docs import openapi
+from judges.exclusions import exclude_voter
+from judges.models import Exclusion, GoldItem, Voter
+from tests import cast
+from tests.accounts import client_of, make_member, make_user
+
+pytestmark = pytest.mark.django_db
+
+MAY = {"maintainer", "staff"}
+MAY_NOT = {"visitor", "account", "voter", "researcher", "maintainer of another"}
+PEOPLE = sorted(MAY | MAY_NOT)
+GOLD = {"id": "new", "prompt": "2 + 2?", "output_a": "4", "output_b": "5", "expected": "a"}
+# What is sent, where something is; and how it is answered when it may be.
+SENT: dict[str, tuple[Any, int]] = {
+    "arenas_partial_update": ({"description": "Odes and others."}, 200),
+    "prompts_create": ([{"prompt": "One more."}], 201),
+    "outputs_create": ([{"prompt": "Write poem number 0.", "output": "No."}], 201),
+    "gold_items_create": ([GOLD], 201),
+    "exclusions_create": ({"voter": "bob", "reason": "Clicks."}, 201),
+    "invitations_create": ({"role": "voter"}, 201),
+    "members_partial_update": ({"role": "researcher"}, 200),
+    "invitations_destroy": (None, 204),
+    "members_destroy": (None, 204),
+}
+PARAMETERS = {"outputs_create": "?system=Eve"}
+FOR_EVERYBODY = {
+    f"{noun}_{action}"
+    for noun in (
+        "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
+        "snapshots", "judge_reports",
+    )
+    for action in ("list", "retrieve")
+}  # fmt: skip
+ALL = {
+    operation["operationId"]: (path, method)
+    for path, methods in openapi()["paths"].items()
+    for method, operation in methods.items()
+}
+# Making an arena belongs to no arena: its own test is below. What deletes comes last.
+MANAGED = sorted(
+    set(ALL) - FOR_EVERYBODY - {"arenas_create"}, key=lambda name: (ALL[name][1] == "delete", name)
+)
+
+
+@pytest.fixture(autouse=True)
+def nobody_asked_before():
+    cache.clear()
+
+
+@pytest.fixture
+def arena() -> Arena:
+    arena = cast.make_small_arena()
+    exclude_voter(voter=Voter.objects.get(handle="alice"), reason="Clicks without reading.")
+    GoldItem.objects.create(
+        arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=0
+    )
+    invite(arena=arena, role="voter", days=1, actor=make_member(arena, "maintainer", "first"))
+    make_member(arena, "voter", "somebody")
+    return arena
+
+
+def person(kind: str, arena: Arena) -> Any:
+    if kind == "visitor":
+        return None
+    if kind == "staff":
+        return make_user("staff", is_staff=True)
+    if kind == "account":
+        return make_user("account")
+    if kind == "maintainer of another":
+        return make_member(cast.make_arena("other"), "maintainer")
+    return make_member(arena, kind, f"a-{kind}")
+
+
+def address(name: str, arena: Arena) -> str:
+    rows = {
+        "gold-items": GoldItem.objects.first(),
+        "exclusions": Exclusion.objects.first(),
+        "invitations": Invitation.objects.first(),
+        "members": Membership.objects.filter(user__username="account-somebody").first(),
+    }
+    path = ALL[name][0].replace("{arena}", arena.slug)
+    if path.endswith("{id}/"):
+        path = path.replace("{id}", str(rows[path.split("/")[-3]].pk))
+    return path + PARAMETERS.get(name, "")
+
+
+def ask(name: str, arena: Arena, headers: dict[str, str]) -> Any:
+    sent = SENT.get(name, (None,))[0]
+    method = ALL[name][1]
+    data = {} if method == "get" else {"data": sent, "content_type": "application/json"}
+    return getattr(Client(), method)(address(name, arena), headers=headers, **data)
+
+
+def headers_of(user: Any, scope: str = "write") -> dict[str, str]:
+    if user is None:
+        return {}
+    words = make_token(user=user, name="test", scope=scope, days=1)[1]
+    return {"Authorization": f"Bearer {words}"}
+
+
+@pytest.fixture
+def what_is_there(arena) -> Callable[[], list]:
+    def count() -> list:
+        return [
+            *(model.objects.count() for model in (GoldItem, Exclusion, Invitation, AuditEntry)),
+            list(arena.memberships.filter(user__username="account-somebody").values("role")),
+            list(arena.invitations.values("revoked_at")),
+            Arena.objects.values().get(pk=arena.pk),
+        ]
+
+    return count
+
+
+def test_every_endpoint_that_writes_has_a_case_here():
+    writes = {name for name, (_, method) in ALL.items() if method != "get"}
+    assert writes - {"arenas_create"} == set(SENT)
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_only_maintainers_and_staff_run_an_arena(arena, what_is_there, kind, subtests):
+    headers = headers_of(person(kind, arena))
+    for name in MANAGED:
+        with subtests.test(name=name):
+            before = what_is_there()
+            response = ask(name, arena, headers)
+            if kind in MAY:
+                assert response.status_code == SENT.get(name, (None, 200))[1], response.content
+            else:
+                assert response.status_code == (401 if kind == "visitor" else 404)
+                assert response.headers["Content-Type"] == "application/problem+json"
+                assert what_is_there() == before
+
+
+@pytest.mark.parametrize("kind", sorted(MAY))
+def test_a_token_that_only_reads_changes_nothing(arena, what_is_there, kind, subtests):
+    headers = headers_of(person(kind, arena), "read")
+    before = what_is_there()
+    for name in MANAGED:
+        with subtests.test(name=name):
+            response = ask(name, arena, headers)
+            assert response.status_code == (200 if ALL[name][1] == "get" else 403)
+    assert what_is_there() == before
+    assert "may only read" in response.json()["detail"] or ALL[name][1] == "get"
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_every_account_makes_an_arena(arena, kind):
+    response = Client().post(
+        "/api/v1/arenas/",
+        data={"slug": "mine", "name": "Mine"},
+        content_type="application/json",
+        headers=headers_of(person(kind, arena)),
+    )
+    assert response.status_code == (401 if kind == "visitor" else 201)
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_an_arena_that_is_not_public_is_there_for_its_members_only(arena, kind, subtests):
+    arena.is_public = False
+    arena.save()
+    headers = headers_of(person(kind, arena), "read")
+    sees = kind in MAY | {"voter", "researcher"}
+    for name in sorted(FOR_EVERYBODY - {"arenas_list"}):
+        if name.endswith("_list") or name == "arenas_retrieve":
+            with subtests.test(name=name):
+                assert ask(name, arena, headers).status_code == (200 if sees else 404)
+
+
+def test_the_id_of_another_arena_opens_nothing(arena):
+    other = cast.make_arena("other")
+    user = make_member(other, "maintainer")
+    headers = headers_of(user)
+    for name in MANAGED:
+        if "{id}" in ALL[name][0]:
+            response = getattr(Client(), ALL[name][1])(
+                address(name, arena).replace("/poems/", "/other/"),
+                headers=headers,
+                **(
+                    {"data": SENT[name][0], "content_type": "application/json"}
+                    if name in SENT
+                    else {}
+                ),
+            )
+            assert response.status_code == 404, name
+
+
+def test_a_session_does_what_a_token_does(arena):
+    client = client_of(person("maintainer", arena))
+    assert client.get("/api/v1/arenas/poems/members/").status_code == 200
+    sent = {"data": {"role": "voter"}, "content_type": "application/json"}
+    assert client.post("/api/v1/arenas/poems/invitations/", **sent).status_code == 201
+
+
+def test_no_list_tells_a_secret(arena):
+    headers = headers_of(person("maintainer", arena))
+    said = "".join(
+        ask(name, arena, headers).content.decode() for name in MANAGED if ALL[name][1] == "get"
+    )
+    for invitation in Invitation.objects.all():
+        assert invitation.token_digest not in said
+    assert "password" not in said
+    assert "digest" not in said
