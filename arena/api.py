@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
 
 from arena.access import managed_arena, visible_arena, visible_arenas
+from arena.making import SETTINGS
 from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
 from config.api import (
     SLUG,
@@ -111,17 +112,9 @@ class ArenaDetailSerializer(ArenaSerializer):
     class Meta(ArenaSerializer.Meta):
         fields = [
             *ArenaSerializer.Meta.fields,
-            "guidelines",
-            "categories",
-            "is_public",
+            *(name for name in SETTINGS if name not in ArenaSerializer.Meta.fields),
             "is_open",
-            "who_votes",
-            "reasons",
-            "checklist",
-            "asks_certainty",
-            "asks_comment",
-            "votes_wanted",
-            "policy",
+            "categories",
         ]
 
 

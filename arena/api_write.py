@@ -6,10 +6,10 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar
 
+from django import forms
 from django.core.exceptions import ValidationError as WrongField
 from django.db import transaction
 from django.db.models import QuerySet
-from django.forms import ValidationError as WrongParameter
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -29,6 +29,7 @@ from arena.api import (
 from arena.api_access import MayWrite, Somebody
 from arena.forms import (
     InvitationForm,
+    Lines,
     NewArenaForm,
     OutputsForm,
     PolicyForm,
@@ -54,7 +55,7 @@ from arena.members import (
     remove_member,
     revoke_invitation,
 )
-from arena.models import Arena, Invitation, Membership, System, WhoVotes
+from arena.models import Arena, Invitation, Membership, System
 from arena.policies import Policy, PolicyError
 from arena.uploads import Upload, UploadError, read_outputs, read_prompts
 from config.api import ReadOnlyViewSet, RowSerializer, Writes, checked
@@ -141,30 +142,35 @@ class PolicyBody(Body):
         return form.cleaned_data["policy"]
 
 
+def field_of(field: forms.Field) -> serializers.Field:
+    """What the API takes where a form has this field: of the same meaning, and of its own type."""
+    options: dict[str, Any] = {
+        "required": False,
+        "help_text": str(field.help_text or field.label).replace(" One a line.", ""),
+    }
+    if isinstance(field, Lines):
+        return Names(**options)
+    if isinstance(field, forms.BooleanField):
+        return Flag(**options)
+    if isinstance(field, forms.ChoiceField):
+        coerce = getattr(field, "coerce", str)
+        choices = [(coerce(value), label) for value, label in field.choices if value != ""]
+        return serializers.ChoiceField(choices=choices, **options)
+    if isinstance(field, forms.IntegerField):
+        return Whole(min_value=field.min_value, max_value=2**31 - 1, **options)
+    return Text(max_length=field.max_length, allow_blank=not field.required, **options)
+
+
 class SettingsBody(Body):
-    name = Text(required=False, max_length=120, allow_blank=False)
-    description = Text(required=False, help_text="One or two sentences: what is compared.")
-    guidelines = Text(
-        required=False,
-        help_text="What a judge is asked to look for. Markdown.",
-        trim_whitespace=False,
-    )
-    is_public = Flag(required=False, help_text="If not, only members see the arena and vote in it.")
-    who_votes = serializers.ChoiceField(required=False, choices=WhoVotes.choices)
-    criteria = Names(
-        required=False, help_text="Judged one by one beside the overall verdict; at most 6."
-    )
-    reasons = Names(required=False, help_text="What a voter may tick for each answer; at most 12.")
-    checklist = Names(required=False, help_text="What a voter is reminded to look at; at most 10.")
-    asks_certainty = Flag(required=False, help_text="Ask how certain the voter is.")
-    asks_comment = Flag(required=False, help_text="Offer room for a comment.")
-    votes_wanted = Whole(required=False, min_value=0, max_value=2**31 - 1, help_text="0: no goal.")
-    licence = Text(required=False, max_length=60)
-    source = Text(required=False, max_length=300)
     policy = PolicyBody(
         required=False,
         help_text="How the next battle is chosen; what isn't named takes its usual value.",
     )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Those of the page of settings, so that what can be set there can be sent."""
+        of_the_page = {name: field_of(field) for name, field in SettingsForm.base_fields.items()}
+        return of_the_page | super().get_fields()
 
 
 class NewArenaBody(SettingsBody):
@@ -417,7 +423,7 @@ class Outputs(TakesRecords, OutputViewSet):
             try:
                 sent = self.request.query_params.get(name)
                 found[name] = OutputsForm.base_fields[name].clean(sent)
-            except WrongParameter as error:
+            except WrongField as error:
                 errors[name] = error.messages
         if errors:
             raise ValidationError(errors)
