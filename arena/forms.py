@@ -65,6 +65,16 @@ class SettingsForm(forms.ModelForm):
         help_text="What a voter is reminded to look at before voting. One a line.",
     )
 
+    rank_size = forms.TypedChoiceField(
+        coerce=int,
+        required=False,
+        empty_value=0,
+        choices=[(0, "None: battles only"), (3, "Three"), (4, "Four"), (5, "Five")],
+        label="Outputs to put in order",
+        help_text="A second way to vote, on a page of its own: the voter puts so many outputs of one prompt "
+        "in order. Such rankings have a table of their own and don’t move the leaderboard.",
+    )
+
     class Meta:
         model = Arena
         fields = (
@@ -79,6 +89,7 @@ class SettingsForm(forms.ModelForm):
             "asks_certainty",
             "asks_comment",
             "votes_wanted",
+            "rank_size",
             "licence",
             "source",
         )

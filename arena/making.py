@@ -34,6 +34,7 @@ SETTINGS = (
     "asks_certainty",
     "asks_comment",
     "votes_wanted",
+    "rank_size",
     "policy",
 )
 

@@ -61,6 +61,9 @@ class Arena(models.Model):
     votes_wanted = models.PositiveIntegerField(
         default=0, help_text="How many votes the arena needs in all; 0: no goal."
     )
+    rank_size = models.PositiveSmallIntegerField(
+        default=0, help_text="How many outputs a voter puts in order at once, 3 to 5; 0: none."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -68,6 +71,11 @@ class Arena(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(who_votes__in=WhoVotes.values), name="arena_who_votes_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(rank_size__in=[0, 3, 4, 5]),
+                name="arena_rank_size",
+                violation_error_message="A ranking has 3, 4 or 5 outputs; 0 is for none.",
             ),
         ]
 
@@ -138,9 +146,7 @@ class AccessToken(models.Model):
         READ = "read", "Read"
         WRITE = "write", "Read and write"
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="access_tokens"
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="access_tokens")
     name = models.CharField(max_length=80, help_text="What it is for.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.READ)

@@ -158,6 +158,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-voters": {"task": "ratings.tasks.sweep_voters", "schedule": SWEEP_SECONDS},
     "sweep-leaks": {"task": "arena.tasks.sweep_leaks", "schedule": SWEEP_SECONDS},
     "sweep-ballots": {"task": "judges.tasks.sweep_ballots", "schedule": 600},
+    "sweep-rankings": {"task": "judges.tasks.sweep_rankings", "schedule": 600},
+    "sweep-ranking-reports": {"task": "ratings.tasks.sweep_rankings", "schedule": SWEEP_SECONDS},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

@@ -9,10 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from judges.models import Ballot, Voter
+from judges.models import Ballot, Ranking, Voter
 
 SECONDS = 60
-DECIDED = (Ballot.State.VOTED, Ballot.State.SKIPPED, Ballot.State.UNDONE)
 
 
 class TooManyVotes(Exception):
@@ -23,13 +22,14 @@ class TooManyVotes(Exception):
         super().__init__(f"That was faster than anybody can read: wait {seconds} s, then go on.")
 
 
-def check_limits(*, voter: Voter, network: str) -> None:
-    """Raises TooManyVotes when the voter or the network decided too many ballots in the last minute."""
+def check_limits(*, voter: Voter, network: str, of: type[Ballot] | type[Ranking] = Ballot) -> None:
+    """Raises TooManyVotes when the voter or the network decided too many of them in the last minute."""
     now = timezone.now()
     since = now - timedelta(seconds=SECONDS)
-    recent = Ballot.objects.filter(decided_at__gt=since).order_by("-decided_at")
+    recent = of.objects.filter(decided_at__gt=since).order_by("-decided_at")
+    decided = [state for state in of.State if state != of.State.OPEN]
     limits = [
-        (recent.filter(voter=voter, state__in=DECIDED), settings.VOTES_PER_MINUTE),
+        (recent.filter(voter=voter, state__in=decided), settings.VOTES_PER_MINUTE),
     ]
     if network:
         limits.append((recent.filter(network=network), settings.NETWORK_VOTES_PER_MINUTE))

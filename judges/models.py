@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from arena.constraints import CompositeForeignKey
 from arena.leases import Lease, LeaseQuerySet
-from arena.models import Arena, Battle, Output, Pair, Prompt, slug_validator
+from arena.models import Arena, Battle, Output, Pair, Prompt, System, slug_validator
 
 
 class Outcome(models.IntegerChoices):
@@ -456,6 +456,143 @@ class Ballot(models.Model):
 
     def __str__(self) -> str:
         return f"Ballot {self.pk}"
+
+
+class Ranking(models.Model):
+    """A few outputs of one prompt as they were handed to one voter, to be put in order.
+
+    Decided once, like a ballot. A voter meets a prompt once, and again only after taking the order back.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        DECIDED = "decided", "Decided"
+        SKIPPED = "skipped", "Skipped"
+        UNDONE = "undone", "Taken back"
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="rankings", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="rankings", db_constraint=False)
+    voter = models.ForeignKey(Voter, models.CASCADE, related_name="rankings", db_index=False)
+    key = models.UUIDField(
+        unique=True,
+        default=uuid.uuid4,
+        editable=False,
+        help_text="Names it on pages; can't be guessed.",
+    )
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    is_ordered = models.BooleanField(
+        default=False, help_text="Whether its outputs have ranks: decided, maybe taken back later."
+    )
+    repetition = models.PositiveIntegerField(
+        default=0, help_text="How many rankings of this voter on this prompt came before."
+    )
+    comment = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    shown_at = models.DateTimeField(null=True, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    dwell_ms = models.PositiveIntegerField(
+        "dwell time (ms)", null=True, blank=True, help_text="From shown to decided."
+    )
+    network = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text="Keyed hash of the address, another one every day; erased after a day.",
+    )
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["voter", "state", "decided_at"], name="ranking_of_voter"),
+            models.Index(
+                fields=["network", "decided_at"],
+                condition=~Q(network=""),
+                name="ranking_of_network",
+            ),
+            models.Index(fields=["arena", "state", "id"], name="ranking_of_arena"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["voter"], condition=Q(state="open"), name="ranking_one_open"
+            ),
+            models.UniqueConstraint(
+                fields=["voter", "prompt", "repetition"], name="ranking_unique_prompt"
+            ),
+            models.UniqueConstraint(
+                fields=["id", "prompt", "is_ordered"], name="ranking_id_prompt_is_ordered"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True, is_ordered=False)
+                | Q(state__in=["decided", "undone"], decided_at__isnull=False, is_ordered=True)
+                | Q(state="skipped", decided_at__isnull=False, is_ordered=False),
+                name="ranking_state",
+            ),
+            CompositeForeignKey(
+                fields=["prompt", "arena"],
+                to="arena.Prompt",
+                to_fields=["id", "arena"],
+                name="ranking_prompt_in_arena",
+                violation_error_message="The prompt belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Ranking {self.pk}"
+
+
+class RankedOutput(models.Model):
+    """One output of a ranking: where it stood on the page, and the rank that it was given.
+
+    ``prompt``, ``system`` and ``is_ordered`` repeat the ranking's and the output's; the database keeps them
+    equal.
+    """
+
+    ranking = models.ForeignKey(
+        Ranking, models.CASCADE, related_name="outputs", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(
+        Prompt, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    system = models.ForeignKey(
+        System, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    output = models.ForeignKey(Output, models.CASCADE, related_name="+", db_constraint=False)
+    position = models.PositiveSmallIntegerField(help_text="On the page, from 0.")
+    is_ordered = models.BooleanField(default=False)
+    rank = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="1 + how many outputs of the ranking are better."
+    )
+
+    class Meta:
+        ordering = ["ranking", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["ranking", "output"], name="ranked_output_once"),
+            models.UniqueConstraint(fields=["ranking", "position"], name="ranked_output_position"),
+            models.CheckConstraint(condition=Q(position__lt=5), name="ranked_output_at_most_five"),
+            models.CheckConstraint(
+                condition=Q(is_ordered=False, rank__isnull=True)
+                | Q(is_ordered=True, rank__isnull=False, rank__range=(1, 5)),
+                name="ranked_output_rank_when_decided",
+            ),
+            CompositeForeignKey(
+                fields=["ranking", "prompt", "is_ordered"],
+                to="judges.Ranking",
+                to_fields=["id", "prompt", "is_ordered"],
+                name="ranked_output_of_ranking",
+                violation_error_message="Prompt and state must be the ranking's.",
+            ),
+            CompositeForeignKey(
+                fields=["output", "prompt", "system"],
+                to="arena.Output",
+                to_fields=["id", "prompt", "system"],
+                name="ranked_output_output",
+                violation_error_message="Prompt and system must be the output's.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Output {self.output_id} in ranking {self.ranking_id}"
 
 
 class Exclusion(models.Model):

@@ -26,3 +26,11 @@ def sweep_ballots() -> int:
     from judges import ballots
 
     return ballots.sweep_ballots()
+
+
+@shared_task
+def sweep_rankings() -> int:
+    """The same of rankings."""
+    from judges import rankings
+
+    return rankings.sweep_rankings()

@@ -288,6 +288,43 @@ class Publication(Lease):
         return self.stale_since is not None or self.claimed_until is not None
 
 
+class RankingReport(Lease):
+    """What an arena's rankings of several outputs come to, kept current like a publication."""
+
+    arena = models.OneToOneField(Arena, models.CASCADE, related_name="ranking_report")
+    stale_since = models.DateTimeField(null=True, blank=True)
+    last_exclusion_id = models.BigIntegerField(
+        default=0, help_text="Later exclusions of voters aren't known to it."
+    )
+    basis = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="Digest of the rankings and the release of the engine: with the same nothing is computed.",
+    )
+    figures = models.JSONField(default=dict, help_text="Every system's row, and the counts.")
+    computed_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0, help_text="How long computing it took.")
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["stale_since"],
+                condition=Q(stale_since__isnull=False),
+                name="ranking_report_stale",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Rankings of {self.arena}"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether work on it is asked for or under way."""
+        return self.stale_since is not None or self.claimed_until is not None
+
+
 class VoterReport(Lease):
     """When the records of an arena's voters were computed, and whether that is under way."""
 

@@ -5,7 +5,8 @@ from typing import Any
 from django.dispatch import receiver
 
 from arena.signals import categories_changed, policy_changed
-from judges.signals import verdicts_changed
+from judges.signals import rankings_changed, verdicts_changed
+from ratings import rankings
 from ratings.publications import mark_categories_stale, mark_priorities_stale, mark_stale
 
 
@@ -26,3 +27,8 @@ def other_labels_make_figures_of_a_category_stale(
 @receiver(policy_changed)
 def another_policy_writes_other_priorities(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
     mark_priorities_stale(arena_id=arena_id)
+
+
+@receiver(rankings_changed)
+def a_new_ranking_makes_their_table_stale(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
+    rankings.mark_stale(arena_id=arena_id)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from ratings import publications
+from ratings import publications, rankings
 
 
 @shared_task
@@ -21,3 +21,13 @@ def sweep_voters() -> int:
     from ratings import voters
 
     return voters.sweep()
+
+
+@shared_task
+def refresh_rankings(key: int) -> bool:
+    return rankings.refresh(key)
+
+
+@shared_task
+def sweep_rankings() -> int:
+    return rankings.sweep()

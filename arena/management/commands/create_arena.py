@@ -25,6 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("--licence", default="")
         parser.add_argument("--criteria", nargs="*", default=[], metavar="NAME")
         parser.add_argument("--who-votes", choices=WhoVotes.values, default=WhoVotes.ANYONE)
+        parser.add_argument(
+            "--rank-size",
+            type=int,
+            choices=(0, 3, 4, 5),
+            default=0,
+            help="how many outputs a voter can put in order at once",
+        )
         parser.add_argument("--members-only", action="store_true", help="only members see it")
         parser.add_argument("--open", action="store_true", help="take votes from now on")
 
@@ -41,6 +48,7 @@ class Command(BaseCommand):
                 licence=options["licence"],
                 criteria=options["criteria"],
                 who_votes=options["who_votes"],
+                rank_size=options["rank_size"],
                 is_public=not options["members_only"],
             )
             if options["open"]:
