@@ -430,9 +430,15 @@ class NothingHere(ReadOnly, APIView):
     """Every other address below the API's: a problem instead of a page."""
 
     schema = None
+    http_method_names = [*ReadOnly.http_method_names, "post", "put", "patch", "delete"]
+    # Nobody is asked who they are: there is nothing for anyone.
+    authentication_classes: ClassVar[list] = []
+    permission_classes: ClassVar[list] = []
 
     def known_parameters(self) -> dict[str, Any]:
         return dict.fromkeys(self.request.query_params)
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         raise NotFound("The API has nothing at this address; /api/v1/ says what it has.")
+
+    post = put = patch = delete = get

@@ -24,9 +24,14 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from arena.members import invite
+from arena.models import Membership
+from arena.tokens import make_token
 from config.api_docs import chapters, objects, openapi
-from judges.models import VerdictTrace
+from judges.exclusions import exclude_voter
+from judges.models import GoldItem, VerdictTrace, Voter
 from ratings.models import JudgeReport, Publication, Snapshot
+from tests.accounts import make_member
 from tests.api_client import make_published_arena
 
 CHECKS = [
@@ -189,3 +194,67 @@ def check(operation: schemathesis.schemas.APIOperation, real: dict[str, dict]) -
     assert bare.status_code == 200
     assert not statuses.keys() - {200, 400, 404}
     assert sum(statuses.values()) >= EXAMPLES // 2
+
+
+# Of what is sent, not everything can be described: a record has a prompt or messages, a slug is free or not.
+CHECKS_OF_WRITES = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture
+def managed(db, settings) -> tuple[dict[str, dict[str, str | int]], dict[str, str]]:
+    """For each noun what stands in the path of a row, and the headers of a maintainer."""
+    settings.API_REQUESTS_PER_MINUTE = 100_000
+    arena = make_published_arena()
+    user = make_member(arena, "maintainer")
+    words = make_token(user=user, name="test", scope="write", days=1)[1]
+    invitation, _ = invite(arena=arena, role="voter", days=1, actor=user)
+    exclusion = exclude_voter(voter=Voter.objects.first(), reason="Clicks.")
+    gold = GoldItem.objects.create(
+        arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=0
+    )
+    rows = {
+        "gold-items": gold.pk,
+        "exclusions": exclusion.pk,
+        "invitations": invitation.pk,
+        "members": Membership.objects.get(user=make_member(arena, "voter")).pk,
+    }
+    paths = {noun: {"arena": arena.slug, "id": pk} for noun, pk in rows.items()}
+    for noun in ("arenas", "prompts", "outputs"):
+        paths[noun] = {"arena": arena.slug}
+    return paths, {"Authorization": f"Bearer {words}"}
+
+
+@pytest.mark.usefixtures("connection_stays_open")
+def test_whatever_is_sent_is_answered_as_described(managed, subtests):
+    """Draws bodies, right and wrong ones, as a maintainer sends them."""
+    paths, headers = managed
+    document = schemathesis.openapi.from_wsgi(
+        "/api/v1/schema/", get_wsgi_application(), config=NO_MADE_UP_TOKENS
+    )
+    for name in (*WRITES, *(read for read in READS if read.rpartition("_")[0] in FOR_MAINTAINERS)):
+        path, method = ALL[name]
+        operation = document[path][method]
+        there = {k: v for k, v in paths[operation.tags[0]].items() if f"{{{k}}}" in path}
+        requests = st.one_of(
+            operation.as_strategy(path_parameters=there),
+            operation.as_strategy(GenerationMode.NEGATIVE),
+        )
+
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=requests)
+        def send(case):
+            case.call_and_validate(checks=CHECKS_OF_WRITES, headers=headers)
+
+        with subtests.test(name=name):
+            send()
