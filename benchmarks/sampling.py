@@ -75,7 +75,8 @@ def bound(seed: int, *, k: int, spread: float) -> float:
     truth = np.random.default_rng([seed, k, round(10 * spread)]).normal(scale=spread, size=k)
     meets = ~np.eye(k, dtype=bool)
     lots = 2 * meets / meets.sum()
-    return (mean_sd(best_shares(truth, meets), truth) / mean_sd(lots, truth)) ** 2
+    p = expit(truth[:, None] - truth)
+    return (mean_sd(best_shares(p * (1 - p), meets), truth) / mean_sd(lots, truth)) ** 2
 
 
 def run(seed: int, *, k: int, spread: float, policy: str) -> np.ndarray:

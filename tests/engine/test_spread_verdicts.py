@@ -5,7 +5,12 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
-from ratings.engine.sampling import PairWeights, best_shares, pair_weights
+from ratings.engine.sampling import (
+    PairWeights,
+    best_shares,
+    expected_information,
+    pair_weights,
+)
 from ratings.engine.tallies import Outcome, tally
 
 
@@ -13,10 +18,14 @@ def everybody(k: int) -> np.ndarray:
     return ~np.eye(k, dtype=bool)
 
 
+def known(theta: np.ndarray) -> np.ndarray:
+    p = expit(theta[:, None] - theta)
+    return p * (1 - p)
+
+
 def sum_of_widths(shares: np.ndarray, theta: np.ndarray) -> float:
     """Of all standard deviations; by the pseudo-inverse, which the engine doesn't use."""
-    p = expit(theta[:, None] - theta)
-    laplacian = -shares * p * (1 - p)
+    laplacian = -shares * known(theta)
     np.fill_diagonal(laplacian, 0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
     return float(np.sqrt(np.diag(np.linalg.pinv(laplacian, rcond=1e-9, hermitian=True))).sum())
@@ -35,23 +44,23 @@ def test_no_other_spread_that_an_optimiser_finds_gives_narrower_intervals(spread
     found = minimize(
         by_logits, np.zeros(len(upper[0])), method="L-BFGS-B", options={"maxiter": 2_000}
     )
-    assert sum_of_widths(best_shares(theta, everybody(5)), theta) <= found.fun * 1.006
+    assert sum_of_widths(best_shares(known(theta), everybody(5)), theta) <= found.fun * 1.006
 
 
 def test_equals_are_spread_evenly():
-    shares = best_shares(np.zeros(6), everybody(6))
+    shares = best_shares(known(np.zeros(6)), everybody(6))
     assert shares[np.triu_indices(6, 1)] == pytest.approx(np.full(15, 1 / 15))
 
 
 def test_far_apart_systems_hardly_meet():
-    shares = best_shares(np.array([-4.0, -3.5, 3.5, 4.0]), everybody(4))
+    shares = best_shares(known(np.array([-4.0, -3.5, 3.5, 4.0])), everybody(4))
     assert shares[0, 3] < shares[0, 1] / 3
 
 
 def test_pairs_that_cannot_meet_have_no_share():
     meets = everybody(4)
     meets[0, 3] = meets[3, 0] = False
-    shares = best_shares(np.array([0.0, 0.2, 0.4, 0.1]), meets)
+    shares = best_shares(known(np.array([0.0, 0.2, 0.4, 0.1])), meets)
     assert shares[0, 3] == shares[3, 0] == 0
     assert np.triu(shares).sum() == pytest.approx(1)
 
@@ -60,7 +69,7 @@ def test_two_groups_that_never_meet_are_each_spread():
     meets = np.zeros((5, 5), dtype=bool)
     for group in ([0, 1, 2], [3, 4]):
         meets[np.ix_(group, group)] = True
-    shares = best_shares(np.array([0.0, 1.0, 2.0, 0.0, 3.0]), meets & everybody(5))
+    shares = best_shares(known(np.array([0.0, 1.0, 2.0, 0.0, 3.0])), meets & everybody(5))
     assert np.isfinite(shares).all()
     assert shares[3, 4] > 0
     assert shares[0, 1] > 0
@@ -95,7 +104,7 @@ def test_the_worth_approaches_the_best_shares_when_they_are_followed():
         counts += np.column_stack([won, drawn - won])
     got = np.zeros((8, 8))
     got[a, b] = counts.sum(axis=1) / counts.sum()
-    best = sum_of_widths(best_shares(theta, everybody(8)), theta)
+    best = sum_of_widths(best_shares(known(theta), everybody(8)), theta)
     assert sum_of_widths(got + got.T, theta) < best * 1.02
 
 
@@ -130,3 +139,32 @@ def test_no_two_that_can_meet_is_an_error():
     tallies = tally([0], [1], [Outcome.A], n_systems=2)
     with pytest.raises(ValueError, match="No two systems"):
         pair_weights(tallies, possible=np.zeros((2, 2), dtype=bool))
+
+
+def test_before_the_first_verdict_every_pair_tells_the_same():
+    weight = expected_information(tally([], [], [], n_systems=3))
+    assert np.ptp(weight[np.triu_indices(3, 1)]) == pytest.approx(0)
+    # Of strengths with a standard deviation of 2 logits each.
+    p = expit(np.random.default_rng(0).normal(scale=np.sqrt(8), size=1_000_000))
+    assert weight[0, 1] == pytest.approx((p * (1 - p)).mean(), rel=0.08)
+
+
+def test_with_many_verdicts_a_pair_tells_what_its_strengths_say():
+    theta = np.array([-1.0, 0.2, 0.8])
+    a, b = np.triu_indices(3, 1)
+    wins = np.round(100_000 * expit(theta[a] - theta[b])).astype(int)
+    tallies = tally(
+        np.tile(a, 2),
+        np.tile(b, 2),
+        np.repeat([Outcome.A, Outcome.B], 3),
+        n_systems=3,
+        count=np.concatenate([wins, 100_000 - wins]),
+    )
+    weight = expected_information(tallies)
+    assert weight[a, b] == pytest.approx(known(theta)[a, b], rel=0.01)
+
+
+def test_a_gap_that_few_verdicts_made_wide_is_still_looked_at():
+    few = tally([0, 0], [1, 2], [Outcome.A] * 2, n_systems=3, count=[4, 4])
+    many = tally([0, 0], [1, 2], [Outcome.A] * 2, n_systems=3, count=[4_000, 4_000])
+    assert expected_information(few)[0, 1] > 3 * expected_information(many)[0, 1]
