@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError as WrongField
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -48,6 +50,7 @@ from arena.making import (
     plan_prompts,
 )
 from arena.members import (
+    InvitationError,
     LastMaintainer,
     change_role,
     invite,
@@ -90,7 +93,7 @@ def as_problems(unit: str = "line") -> Iterator[None]:
         raise Refused(
             f"{found}; nothing was stored. {place.capitalize()}: {sentence}", errors=errors
         ) from error
-    except (MakingError, LastMaintainer) as error:
+    except (MakingError, LastMaintainer, InvitationError) as error:
         raise Refused(str(error), status=409) from error
     except WrongField as error:
         found_in = error.message_dict if hasattr(error, "error_dict") else {"body": error.messages}
@@ -530,8 +533,18 @@ class InvitationBody(Body):
     retrieve=extend_schema(summary="One invitation", description="By its id."),
     create=extend_schema(
         summary="Make an invitation",
-        description="A link by which whoever follows it becomes a member. Each request makes another.",
+        description="A link by which whoever follows it becomes a member. Each request makes another, unless "
+        "the same was sent with the same Idempotency-Key.",
         request=InvitationBody,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 200},
+                OpenApiParameter.HEADER,
+                description="Words of yours, other ones for each invitation. Sent again with the same, the "
+                "answer is the same invitation with its link.",
+            )
+        ],
     ),
     destroy=extend_schema(
         summary="Revoke an invitation",
@@ -547,15 +560,31 @@ class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
     def create(self, request: Request, arena: str) -> Response:
         place = self.arena
         sent = checked(InvitationForm(self.body(InvitationBody)))
-        invitation, token = invite(
-            arena=place,
-            role=sent["role"],
-            days=sent["days"],
-            note_to_self=sent["note"],
-            actor=request.user,
-        )
+        began = timezone.now()
+        with as_problems():
+            invitation, token = invite(
+                arena=place,
+                role=sent["role"],
+                days=sent["days"],
+                note_to_self=sent["note"],
+                actor=request.user,
+                token=self._token_of(request, place),
+            )
         invitation.link = request.build_absolute_uri(reverse("arena:invitation", args=[token]))
-        return Response(InvitationMadeSerializer(invitation).data, status=201)
+        status = 201 if invitation.created_at >= began else 200
+        return Response(InvitationMadeSerializer(invitation).data, status=status)
+
+    @staticmethod
+    def _token_of(request: Request, arena: Arena) -> str:
+        """The same for the same key of the same account; empty without a key."""
+        key = request.headers.get("Idempotency-Key", "")
+        if len(key) > 200:
+            raise ValidationError({"Idempotency-Key": ["At most 200 characters are taken."]})
+        if not key:
+            return ""
+        # Nobody can make it of the key, who hasn't the secret of the site.
+        words = f"{request.user.pk} {arena.pk} {key}"
+        return salted_hmac("arena.invitations", words, algorithm="sha256").hexdigest()
 
     def destroy(self, request: Request, arena: str, pk: str) -> Response:
         revoke_invitation(invitation=self.get_object(), actor=request.user)

@@ -36,22 +36,38 @@ class LastMaintainer(ValueError):
 
 @transaction.atomic
 def invite(
-    *, arena: Arena, role: str, days: int, actor: Any, note_to_self: str = ""
+    *, arena: Arena, role: str, days: int, actor: Any, note_to_self: str = "", token: str = ""
 ) -> tuple[Invitation, str]:
-    """Make an invitation that is good for so many days; it and its token, which nobody can look up again."""
+    """Make an invitation that is good for so many days; it and its token, which nobody can look up again.
+
+    ``token`` must be as hard to guess as what is drawn without it. A second call with the same gives the
+    invitation that is there; raises InvitationError when that is of another role.
+    """
     if role not in Role.values:
         raise ValueError(f"There is no role {role!r}.")
     if not 1 <= days <= LONGEST_DAYS:
         raise ValueError(f"An invitation is good for 1 to {LONGEST_DAYS} days, not {days}.")
-    token = secrets.token_urlsafe(32)
-    invitation = Invitation.objects.create(
-        arena=arena,
+    token = token or secrets.token_urlsafe(32)
+    invitation, is_new = Invitation.objects.get_or_create(
         token_digest=_digest(token),
-        role=role,
-        note=note_to_self,
-        created_by=actor,
-        expires_at=timezone.now() + timedelta(days=days),
+        defaults={
+            "arena": arena,
+            "role": role,
+            "note": note_to_self,
+            "created_by": actor,
+            "expires_at": timezone.now() + timedelta(days=days),
+        },
     )
+    if not is_new:
+        if (invitation.arena_id, invitation.role, invitation.note) != (
+            arena.pk,
+            role,
+            note_to_self,
+        ):
+            raise InvitationError(
+                "Another invitation was made with this key: choose another key for this one. Nothing was made."
+            )
+        return invitation, token
     note(
         arena=arena,
         actor=actor,

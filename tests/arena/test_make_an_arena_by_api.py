@@ -31,7 +31,14 @@ class Api:
         self.words = make_token(user=user, name="test", scope="write", days=1)[1]
 
     def __call__(
-        self, method: str, path: str, sent: Any = None, *, status: int, kind: str = "json"
+        self,
+        method: str,
+        path: str,
+        sent: Any = None,
+        *,
+        status: int,
+        kind: str = "json",
+        **headers: str,
     ) -> Any:
         content_type = {"json": "application/json", "jsonl": "application/jsonl"}.get(kind, kind)
         body = sent if isinstance(sent, str | bytes) else json.dumps(sent)
@@ -40,7 +47,7 @@ class Api:
             f"/api/v1/{path}",
             b"" if sent is None else body,
             content_type=content_type,
-            headers={"Authorization": f"Bearer {self.words}"},
+            headers={"Authorization": f"Bearer {self.words}", **headers},
         )
         assert response.status_code == status, response.content[:900]
         if status == 204:
@@ -390,6 +397,22 @@ def test_the_link_of_an_invitation_is_told_once(api, arena, alice):
 def test_an_invitation_that_is_wrong_is_not_made(api, arena, sent, field):
     assert field in api("post", "arenas/poems/invitations/", sent, status=400)["errors"]
     assert not Invitation.objects.exists()
+
+
+def test_an_invitation_with_a_key_is_made_once(api, arena):
+    sent, path = {"role": "voter", "note": "reading group"}, "arenas/poems/invitations/"
+    key = {"Idempotency-Key": "reading group 2026"}
+    made = api("post", path, sent, status=201, **key)
+    assert api("post", path, sent, status=200, **key) == made
+    assert Invitation.objects.count() == 1
+    problem = api("post", path, {**sent, "role": "maintainer"}, status=409, **key)
+    assert "Another invitation" in problem["detail"]
+    other = Api(make_member(arena, "maintainer", "bob"))
+    assert other("post", path, sent, status=201, **key)["link"] != made["link"]
+    for _ in range(2):
+        api("post", path, sent, status=201)
+    api("post", path, sent, status=400, **{"Idempotency-Key": "x" * 201})
+    assert Invitation.objects.count() == 4
 
 
 def test_members_are_listed_get_other_roles_and_leave(api, arena, alice):
