@@ -58,10 +58,18 @@ from arena.members import (
     remove_member,
     revoke_invitation,
 )
-from arena.models import Arena, Invitation, Membership, System
+from arena.models import Arena, AuditEntry, Invitation, Membership, System
 from arena.policies import Policy, PolicyError
 from arena.uploads import Upload, UploadError, read_outputs, read_prompts
-from config.api import ReadOnlyViewSet, RowSerializer, Writes, checked
+from config.api import (
+    AnyJsonField,
+    FilterSet,
+    ReadOnlyViewSet,
+    RowSerializer,
+    TextFilter,
+    Writes,
+    checked,
+)
 from config.api_bodies import (
     Body,
     Csv,
@@ -593,3 +601,38 @@ class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
     def get_queryset(self) -> QuerySet:
         queryset = super().get_queryset()
         return queryset if self.action in ("list", "retrieve") else queryset.select_related("arena")
+
+
+# --- the log --------------------------------------------------------------------------------------
+class EntrySerializer(RowSerializer):
+    actor = serializers.SerializerMethodField(
+        help_text="The account's e-mail address, or its name; empty where a command did it, or it is gone."
+    )
+    details = AnyJsonField(
+        read_only=True, help_text="What was changed from what to what, and the like."
+    )
+
+    class Meta:
+        model = AuditEntry
+        fields = ["id", "act", "subject", "actor", "details", "at"]
+
+    def get_actor(self, entry: AuditEntry) -> str:
+        return name_of(entry.actor) if entry.actor else ""
+
+
+class EntryFilters(FilterSet):
+    act = TextFilter(max_length=60, help_text="Entries of this act, e.g. exclude voter.")
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="What maintainers did",
+        description="The log of an arena, for its maintainers. Entries are added, never changed.",
+    ),
+    retrieve=extend_schema(summary="One entry", description="By its id."),
+)
+class Log(OfMaintainers, ReadOnlyViewSet):
+    noun = "log"
+    queryset = AuditEntry.objects.select_related("actor")
+    serializer_class = EntrySerializer
+    filterset_class = EntryFilters

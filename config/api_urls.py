@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from arena.api import BattleViewSet, SystemViewSet
-from arena.api_write import Arenas, Invitations, Members, Outputs, Prompts
+from arena.api_write import Arenas, Invitations, Log, Members, Outputs, Prompts
 from config.api import SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
 from judges.api import JudgeViewSet, VerdictViewSet
@@ -29,6 +29,7 @@ for view_set in (
     Exclusions,
     Members,
     Invitations,
+    Log,
 ):
     below.register(view_set.noun, view_set, basename=f"api-{view_set.noun}")
 

@@ -88,6 +88,7 @@ def address(name: str, arena: Arena) -> str:
         "gold-items": GoldItem.objects.first(),
         "exclusions": Exclusion.objects.first(),
         "invitations": Invitation.objects.first(),
+        "log": AuditEntry.objects.first(),
         "members": Membership.objects.filter(user__username="account-somebody").first(),
     }
     path = ALL[name][0].replace("{arena}", arena.slug)
@@ -212,3 +213,13 @@ def test_no_list_tells_a_secret(arena):
         assert invitation.token_digest not in said
     assert "password" not in said
     assert "digest" not in said
+
+
+def test_the_log_names_the_owner_of_the_token(arena):
+    user = person("maintainer", arena)
+    headers = headers_of(user)
+    ask("prompts_create", arena, headers)
+    page = Client().get("/api/v1/arenas/poems/log/?act=add+prompts", headers=headers).json()
+    assert [(one["actor"], one["subject"]) for one in page["results"]] == [
+        (user.email, "1 prompts")
+    ]

@@ -139,6 +139,15 @@ def test_the_command_says_what_is_wrong(alice, user, options):
     assert not AccessToken.objects.exists()
 
 
+def test_a_command_revokes_all_of_an_account(alice):
+    mine, other = [made(alice)[1] for _ in range(2)], made(make_user("bob"))[1]
+    for revoked in (2, 0):
+        out = StringIO()
+        call_command("revoke_tokens", "alice@example.org", stdout=out)
+        assert out.getvalue() == f"{revoked} revoked.\n"
+    assert [ask("arenas/", words).status_code for words in (*mine, other)] == [401, 401, 200]
+
+
 # --- what it opens ----------------------------------------------------------------------------------------
 def test_members_read_by_it_what_is_not_public():
     arena = cast.make_small_arena()

@@ -493,7 +493,7 @@ def test_a_pseudonym_of_two_crowds_needs_the_crowd(api, arena):
 
 
 # --- lists ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("noun", ["members", "invitations", "gold-items", "exclusions"])
+@pytest.mark.parametrize("noun", ["members", "invitations", "gold-items", "exclusions", "log"])
 def test_a_list_asks_as_many_queries_for_many_rows_as_for_few(
     api, arena, noun, django_assert_num_queries
 ):

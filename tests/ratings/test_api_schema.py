@@ -55,7 +55,7 @@ ALL = {
 }
 READS = sorted(name for name, (_, method) in ALL.items() if method == "get")
 WRITES = sorted(set(ALL) - set(READS))
-FOR_MAINTAINERS = {"gold_items", "exclusions", "members", "invitations"}
+FOR_MAINTAINERS = {"gold_items", "exclusions", "members", "invitations", "log"}
 
 
 def test_the_schema_is_made_without_a_warning_and_is_valid():
@@ -221,6 +221,7 @@ def managed(db, settings) -> tuple[dict[str, dict[str, str | int]], dict[str, st
         "gold-items": gold.pk,
         "exclusions": exclusion.pk,
         "invitations": invitation.pk,
+        "log": arena.audit_entries.first().pk,
         "members": Membership.objects.get(user=make_member(arena, "voter")).pk,
     }
     paths = {noun: {"arena": arena.slug, "id": pk} for noun, pk in rows.items()}
