@@ -292,6 +292,7 @@ class Schema(AutoSchema):
             there = "Changed, or there already: nothing was added."
             done = {200: OpenApiResponse(answer, description=there)}
             answers |= {
+                (411, problems.MEDIA_TYPE): a_problem("The body came without its length."),
                 (413, problems.MEDIA_TYPE): a_problem("The body is too large."),
                 (415, problems.MEDIA_TYPE): a_problem("The body's Content-Type isn't known."),
             }
@@ -398,6 +399,15 @@ class Writes:
     http_method_names = ["get", "head", "options", "post", "patch", "delete"]
     parser_classes: ClassVar[list] = [JsonBody]
     answer_classes: ClassVar[dict[str, Any]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            # Django reads no more than it is told is there: such a body would look empty.
+            raise problems.Refused(
+                "Send the body with a Content-Length, not in chunks. Nothing was stored.",
+                status=411,
+            )
 
     def get_serializer_class(self) -> Any:
         return self.answer_classes.get(self.action) or super().get_serializer_class()

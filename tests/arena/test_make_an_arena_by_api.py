@@ -299,6 +299,12 @@ def test_a_body_that_is_too_large_is_refused(api, arena, settings):
         assert "larger than" in problem["detail"]
 
 
+def test_a_body_in_chunks_is_refused_and_not_taken_for_none(api, arena):
+    chunks = {"Transfer-Encoding": "chunked"}
+    for method, path in (("post", "arenas/poems/prompts/"), ("patch", "arenas/poems/")):
+        assert "Content-Length" in api(method, path, status=411, **chunks)["detail"]
+
+
 def test_a_check_stores_nothing_and_says_what_would_come_of_it(api, arena):
     added = api("post", "arenas/poems/prompts/?check=true", PROMPTS, status=200)
     assert (added["added"], added["is_check"]) == (2, True)
