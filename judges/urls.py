@@ -1,7 +1,15 @@
 from django.urls import path, re_path
 
 from arena.addresses import SLUG
-from judges import account_views, gold_views, my_votes_views, preview_views, views, vote_views
+from judges import (
+    account_views,
+    gold_views,
+    my_votes_views,
+    preview_views,
+    ranking_views,
+    views,
+    vote_views,
+)
 
 app_name = "judges"
 urlpatterns = [
@@ -18,6 +26,10 @@ urlpatterns = [
         vote_views.following,
         name="vote-following",
     ),
+    path("a/<dotted:arena>/rank/", ranking_views.rank, name="rank"),
+    path("a/<dotted:arena>/rank/cast/", ranking_views.cast, name="rank-cast"),
+    path("a/<dotted:arena>/rank/undo/", ranking_views.undo, name="rank-undo"),
+    path("a/<dotted:arena>/rank/<uuid:key>/", ranking_views.reveal, name="rank-reveal"),
     path("a/<dotted:arena>/my-votes/", my_votes_views.mine, name="my-votes"),
     path(
         "a/<dotted:arena>/my-votes/<uuid:key>/retract/",

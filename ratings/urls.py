@@ -1,13 +1,14 @@
 from django.urls import path
 
 from arena import addresses  # noqa: F401 (registers the converter)
-from ratings.views import judges, leaderboards, matrix, snapshots, systems, voters
+from ratings.views import judges, leaderboards, matrix, rankings, snapshots, systems, voters
 
 app_name = "ratings"
 urlpatterns = [
     path("a/<dotted:arena>/leaderboard/", leaderboards.leaderboard, name="leaderboard"),
     path("a/<dotted:arena>/leaderboard/top/", leaderboards.top, name="top"),
     path("a/<dotted:arena>/leaderboard/standing/", leaderboards.standing, name="standing"),
+    path("a/<dotted:arena>/rankings/", rankings.rankings, name="rankings"),
     path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
     path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
     path("a/<dotted:arena>/matrix/", matrix.matrix, name="matrix"),

@@ -19,7 +19,7 @@ from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
 from judges.exclusions import exclude_voter
 from judges.models import Judge, Voter
-from ratings import publications
+from ratings import publications, rankings
 from ratings.models import Snapshot
 from ratings.voters import refresh
 from tests import cast
@@ -186,6 +186,7 @@ class World:
 def open_for_votes(arena: Arena) -> None:
     arena.policy = {"overlap_share": 0, "repeat_share": 0, "gold_share": 0}
     arena.is_open = True
+    arena.rank_size = 3
     arena.save()
     plan_pairs(arena=arena)
 
@@ -205,6 +206,7 @@ def world(transactional_db, settings) -> World:
     open_for_votes(arena)
     publications.refresh_all(arena=arena)
     refresh(arena=arena)
+    rankings.refresh(rankings.report_of(arena=arena).pk)
     battle = arena.battles.latest("pk")
     maintainer = make_member(arena, "maintainer", "somebody-with-a-rather-long-address")
     make_member(arena, "voter")
