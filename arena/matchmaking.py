@@ -6,7 +6,9 @@ sums, one into the index of outputs by system and prompt.
 
 import random  # noqa: TID251 (the caller's: who gets which battle must not be foreseeable)
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
 
@@ -30,7 +32,7 @@ def draw_battle(*, arena: Arena, seen: QuerySet, rng: random.Random) -> Battle |
         if pair is None:
             return None
         if prompts := _prompts(pair, seen, rng):
-            return _battle(pair, rng.choice(prompts))
+            return _battle(arena, pair, rng.choice(prompts))
     return _any_left(arena, seen, rng)
 
 
@@ -84,40 +86,69 @@ def plan_pairs(*, arena: Arena) -> int:
     return len(new)
 
 
-def _draw_pair(arena: Arena, rng: random.Random) -> Pair | None:
-    pairs = Pair.objects.filter(arena=arena, cumulative__isnull=False)
-    last = pairs.order_by("-cumulative").first()
-    if last is None:
-        return None
-    # In (0, total]: a pair of priority 0 has no sum of its own.
-    at = (1 - rng.random()) * last.cumulative
-    return pairs.filter(cumulative__gte=at).order_by("cumulative").first() or last
+class _Drawn(NamedTuple):
+    pair: int
+    system_a: int
+    system_b: int
 
 
-def _prompts(pair: Pair, seen: QuerySet, rng: random.Random) -> list[tuple[int, int, int]]:
+# Every voter waits for these three. The ORM would take longer to write them than the database to answer.
+_PAIR = """
+    SELECT id, system_a_id, system_b_id FROM arena_pair
+    WHERE arena_id = %s
+        AND cumulative >= %s * (SELECT MAX(cumulative) FROM arena_pair WHERE arena_id = %s)
+    ORDER BY cumulative LIMIT 1
+"""
+_ENDS = "SELECT MIN(prompt_id), MAX(prompt_id) FROM arena_output WHERE system_id = %s"
+_PROMPTS = """
+    SELECT a.prompt_id, a.id, b.id
+    FROM arena_output a JOIN arena_output b ON b.prompt_id = a.prompt_id AND b.system_id = %s
+    WHERE a.system_id = %s AND a.prompt_id BETWEEN %s AND %s
+        AND a.text <> '' AND (a.leak IS NULL OR a.leak = '')
+        AND b.text <> '' AND (b.leak IS NULL OR b.leak = '')
+        AND NOT EXISTS (
+            SELECT 1 FROM arena_battle had
+            WHERE had.output_a_id = a.id AND had.output_b_id = b.id AND had.id IN ({seen})
+        )
+    ORDER BY a.prompt_id LIMIT %s
+"""
+
+
+def _draw_pair(arena: Arena, rng: random.Random) -> _Drawn | None:
+    # In (0, 1]: a pair of priority 0 has no sum of its own.
+    rows = _fetch(_PAIR, [arena.pk, 1 - rng.random(), arena.pk])
+    return _Drawn(*rows[0]) if rows else None
+
+
+def _prompts(pair: _Drawn, seen: QuerySet, rng: random.Random) -> list[tuple[int, int, int]]:
     """Up to PROMPTS of (prompt, output of a, output of b) from a random prompt on, and on from the start."""
-    found = _answered(pair.system_a_id, pair.system_b_id, seen)
-    ends = Output.objects.filter(system_id=pair.system_a_id).aggregate(
-        low=Min("prompt_id"), high=Max("prompt_id")
-    )
-    if ends["low"] is None:
+    [(low, high)] = _fetch(_ENDS, [pair.system_a])
+    if low is None:
         return []
-    start = rng.randint(ends["low"], ends["high"])
-    rows = list(found.filter(prompt_id__gte=start)[:PROMPTS])
-    if len(rows) < PROMPTS:
-        rows += found.filter(prompt_id__lt=start)[: PROMPTS - len(rows)]
+    had, params = _sql_of(seen)
+    asked = _PROMPTS.format(seen=had)
+    start = rng.randint(low, high)
+
+    def between(first: int, last: int, most: int) -> list[tuple[int, int, int]]:
+        return _fetch(asked, [pair.system_b, pair.system_a, first, last, *params, most])
+
+    rows = between(start, high, PROMPTS)
+    if len(rows) < PROMPTS and start > low:
+        rows += between(low, start - 1, PROMPTS - len(rows))
     return rows
 
 
-def _answered(system_a: int, system_b: int, seen: QuerySet) -> QuerySet:
-    answers_b = Output.objects.filter(_SHOWN, system_id=system_b)
-    had = Battle.objects.filter(output_a=OuterRef("pk"), output_b__system_id=system_b, pk__in=seen)
-    return (
-        Output.objects.filter(_SHOWN, system_id=system_a, prompt__outputs__in=answers_b)
-        .exclude(Exists(had))
-        .order_by("prompt_id")
-        .values_list("prompt_id", "pk", "prompt__outputs__pk")
-    )
+def _fetch(sql: str, params: list) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+def _sql_of(seen: QuerySet) -> tuple[str, tuple]:
+    try:
+        return seen.query.sql_with_params()
+    except EmptyResultSet:
+        return "SELECT NULL WHERE 1 = 0", ()
 
 
 def _any_left(arena: Arena, seen: QuerySet, rng: random.Random) -> Battle | None:
@@ -154,20 +185,21 @@ def _any_left(arena: Arena, seen: QuerySet, rng: random.Random) -> Battle | None
     if not rows:
         return None
     system_a, system_b, *row = rng.choice(rows)
-    return _battle(Pair.objects.get(system_a=system_a, system_b=system_b), tuple(row))
+    pair = Pair.objects.get(system_a=system_a, system_b=system_b)
+    return _battle(arena, _Drawn(pair.pk, system_a, system_b), tuple(row))
 
 
-def _battle(pair: Pair, row: tuple[int, int, int]) -> Battle:
+def _battle(arena: Arena, pair: _Drawn, row: tuple[int, int, int]) -> Battle:
     prompt, output_a, output_b = row
     battle, _ = Battle.objects.get_or_create(
         output_a_id=output_a,
         output_b_id=output_b,
         defaults={
-            "arena_id": pair.arena_id,
-            "pair": pair,
+            "arena_id": arena.pk,
+            "pair_id": pair.pair,
             "prompt_id": prompt,
-            "system_a_id": pair.system_a_id,
-            "system_b_id": pair.system_b_id,
+            "system_a_id": pair.system_a,
+            "system_b_id": pair.system_b,
         },
     )
     return battle

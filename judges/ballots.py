@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from arena.matchmaking import draw_battle
@@ -55,7 +55,9 @@ class Progress(NamedTuple):
 def next_ballot(*, arena: Arena, voter: Voter, rng: random.Random | None = None) -> Ballot | None:
     """The ballot that lies open before the voter, else a new one; None when nothing is left for this voter."""
     waiting = _open_ballots(voter).order_by("-repetition", "pk").first()
-    return waiting or _issue(arena, voter, rng or random.Random())  # noqa: S311 (no secret)
+    if waiting:
+        return _known(waiting, arena, voter)
+    return _issue(arena, voter, rng or random.Random())  # noqa: S311 (no secret)
 
 
 def prepare_next(*, ballot: Ballot, rng: random.Random | None = None) -> Ballot | None:
@@ -181,12 +183,8 @@ def progress(*, arena: Arena, voter: Voter) -> Progress:
             lambda: Ballot.objects.filter(arena=arena, state=Ballot.State.VOTED).count(),
             PROGRESS_SECONDS,
         )
-    return Progress(
-        today=mine.filter(decided_at__gte=midnight).count(),
-        mine=mine.count(),
-        votes=votes,
-        wanted=arena.votes_wanted,
-    )
+    counts = mine.aggregate(today=Count("pk", filter=Q(decided_at__gte=midnight)), mine=Count("pk"))
+    return Progress(**counts, votes=votes, wanted=arena.votes_wanted)
 
 
 def sweep_ballots() -> int:
@@ -200,19 +198,27 @@ def sweep_ballots() -> int:
     return deleted + Ballot.objects.filter(pk__in=keys).update(network="")
 
 
+# What a page shows. Who votes where is known already, see _known.
 _RELATED = (
-    "arena",
-    "voter__judge",
     "gold_item",
     *(f"battle__{name}" for name in ("prompt", "system_a", "system_b", "output_a", "output_b")),
 )
 
 
+def _known(ballot: Ballot, arena: Arena, voter: Voter) -> Ballot:
+    """The same with the rows that are at hand, so that they aren't read again."""
+    if ballot.arena_id == arena.pk:
+        ballot.arena = arena
+    if ballot.voter_id == voter.pk:
+        ballot.voter = voter
+    return ballot
+
+
 def ballot_by_key(*, key: object, voter: Voter) -> Ballot | None:
     """The voter's ballot of that key, with all that a page shows."""
-    return (
-        Ballot.objects.filter(key=key, voter__in=voters_of(voter)).select_related(*_RELATED).first()
-    )
+    mine = Ballot.objects.filter(key=key, voter__in=voters_of(voter))
+    ballot = mine.select_related(*_RELATED).first()
+    return ballot and _known(ballot, voter.judge.arena, voter)
 
 
 def _open_ballots(voter: Voter) -> QuerySet[Ballot]:
@@ -221,9 +227,12 @@ def _open_ballots(voter: Voter) -> QuerySet[Ballot]:
 
 
 def _locked(ballot: Ballot) -> Ballot:
-    return (
-        Ballot.objects.select_for_update(of=("self",)).select_related(*_RELATED).get(pk=ballot.pk)
-    )
+    """The row as it stands now, and nobody else changes it. What it points at never changes."""
+    locked = Ballot.objects.select_for_update().get(pk=ballot.pk)
+    for name in ("arena", "voter", "battle", "gold_item"):
+        if name in ballot._state.fields_cache:
+            setattr(locked, name, getattr(ballot, name))
+    return locked
 
 
 def _decide(ballot: Ballot, state: Ballot.State, now: datetime) -> None:
@@ -285,7 +294,8 @@ def _ballot(
         **same,
         defaults={"arena": arena, "purpose": purpose, "shown_first": given["shown_first"]},
     )
-    return Ballot.objects.select_related(*_RELATED).get(pk=ballot.pk)
+    ballot = Ballot.objects.select_related(*_RELATED).get(pk=ballot.pk)
+    return _known(ballot, arena, voter)
 
 
 def _gold(arena: Arena, voter: Voter, rng: random.Random) -> Ballot | None:

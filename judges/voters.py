@@ -23,7 +23,10 @@ CONFIGURATION = {"votes": "in the browser"}
 def find_crowd(arena: Arena) -> Judge | None:
     """The crowd of those who vote in the browser, if anybody has."""
     crowds = Judge.objects.filter(arena=arena, kind=Judge.Kind.CROWD)
-    return crowds.filter(configuration=CONFIGURATION).order_by("pk").first()
+    found = crowds.filter(configuration=CONFIGURATION).order_by("pk").first()
+    if found:
+        found.arena = arena
+    return found
 
 
 def crowd_of(arena: Arena) -> Judge:
@@ -64,6 +67,13 @@ def voter_of(request: HttpRequest, arena: Arena, *, create: bool = False) -> Vot
     crowd = crowd_of(arena) if create else find_crowd(arena)
     if crowd is None:
         return None
+    found = _find_voter(request, crowd, create=create)
+    if found:
+        found.judge = crowd
+    return found
+
+
+def _find_voter(request: HttpRequest, crowd: Judge, *, create: bool) -> Voter | None:
     if request.user.is_authenticated:
         found = Voter.objects.filter(judge=crowd, user=request.user).order_by("pk").first()
         if found or not create:

@@ -1,7 +1,20 @@
 import pytest
+from django.db import connection
 
 from arena.models import Arena
 from tests import cast
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
+    """A file for SQLite, as the site has one.
+
+    Threads that share a database in memory, as a browser test and its server do, don't wait for each other:
+    "database table is locked".
+    """
+    if connection.vendor == "sqlite":
+        folder = tmp_path_factory.mktemp("database")
+        connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
 
 
 @pytest.fixture
