@@ -120,7 +120,7 @@ class ArenaDetailSerializer(ArenaSerializer):
 
 @extend_schema_view(
     list=extend_schema(
-        summary="Arenas",
+        summary="All arenas",
         description="The public ones, and those that the caller is a member of. An arena is one task with "
         "its own prompts, systems, judges and leaderboards. Its slug begins the address of everything in it.",
     ),

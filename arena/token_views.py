@@ -23,7 +23,7 @@ class TokenForm(forms.Form):
         label="What it may do",
         choices=[
             ("read", "Read what you may see"),
-            ("write", "Do in arenas what you may do there, too"),
+            ("write", "Read, and do in arenas what you may do there"),
         ],
         widget=forms.RadioSelect,
         initial="read",
