@@ -141,6 +141,10 @@
         // The texts are folded away: keep the card under the pointer.
         window.scrollBy({ top: card.getBoundingClientRect().top - before, behavior: "instant" });
       }
+      // Towards what lies beyond the window.
+      const edge = Math.min(120, window.innerHeight / 6);
+      if (moved.clientY > window.innerHeight - edge) window.scrollBy({ top: 12, behavior: "instant" });
+      else if (moved.clientY < edge) window.scrollBy({ top: -12, behavior: "instant" });
       const others = cards().filter((other) => other !== card);
       const above = others.filter((other) => {
         const { top, height } = other.getBoundingClientRect();
@@ -172,6 +176,14 @@
     handle.addEventListener("pointerup", drop);
     handle.addEventListener("pointercancel", drop);
   });
+
+  // A thumb on a handle drags and does nothing else: Chromium takes a quick drag for the start of a fling, and
+  // the next tap for its end, even where touch-action is none.
+  list.addEventListener(
+    "touchmove",
+    (event) => event.target.closest("[data-handle]") && event.preventDefault(),
+    { passive: false },
+  );
 
   // The order in which answers happen to be shown is nobody's judgement until somebody says so.
   form.addEventListener("submit", (event) => {
