@@ -1,4 +1,4 @@
-"""The API: what is compared. Reading is here; what writes is in arena/api_write.py."""
+"""The API: what is compared. Reading is here; what writes is in arena/api_write.py and beside it."""
 
 from collections.abc import Callable
 from functools import cached_property

@@ -4,7 +4,9 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from arena.api import BattleViewSet, SystemViewSet
-from arena.api_write import Arenas, Invitations, Log, Members, Outputs, Prompts
+from arena.api_members import Invitations, Log, Members
+from arena.api_settings import Arenas
+from arena.api_write import Outputs, Prompts
 from config.api import SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
 from judges.api import JudgeViewSet, VerdictViewSet

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from arena.api_write import ChangeBody, NewArenaBody
+from arena.api_settings import ChangeBody, NewArenaBody
 from arena.making import SETTINGS
 from arena.members import find_invitation
 from arena.models import Arena, AuditEntry, Invitation, Membership, Output, Prompt, System
