@@ -302,6 +302,41 @@ class OutputsForm(UploadForm):
         return {name: self.cleaned_data[name] for name in names}
 
 
+class SeveralFiles(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class Files(forms.FileField):
+    """One or more files, each checked like one."""
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(Files, self).clean(one, initial) for one in given or [None]]
+
+
+class ImagesForm(forms.Form):
+    files = Files(
+        label="Images",
+        widget=SeveralFiles(attrs={"accept": ".png,.jpg,.jpeg,.webp,.gif,.zip"}),
+        help_text=f"PNG, JPEG, WebP, GIF, or a zip of them; {settings.LARGEST_UPLOAD // 2**20} MB together "
+        "at most.",
+    )
+
+    def __init__(self, *args: Any, dropped: set[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dropped = dropped or set()
+
+    def clean(self) -> dict[str, Any]:
+        if "files" in self.dropped:
+            self.errors.pop("files", None)
+            self.add_error(
+                "files",
+                f"These are more than {settings.LARGEST_UPLOAD // 2**20} MB together, and none was taken: "
+                "send them in several parts.",
+            )
+        return super().clean()
+
+
 class InvitationForm(forms.Form):
     role = forms.ChoiceField(
         choices=[

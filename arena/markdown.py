@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import nh3
 from markdown_it import MarkdownIt
@@ -196,9 +196,19 @@ def render(text: str, pictures: Mapping[str, Picture] | None = None) -> str:
     return _render_without_pictures(text)
 
 
-def images_shown(text: str, pictures: Mapping[str, Picture]) -> list[str]:
-    """The names of the images that ``render`` shows, each once."""
-    return _render(text, pictures)[1]
+def without_names(text: str, pictures: Mapping[str, Picture]) -> str:
+    """The text as it is written, with "image 1", "image 2" … for the names of the images that it shows.
+
+    A name can be written in so many ways that some can't be found; then only that is said.
+    """
+    text = text[:SHOWN_CHARACTERS]
+    for number, name in enumerate(_render(text, pictures)[1], start=1):
+        written = {name, quote(name), quote(name, safe="/,()+@="), name.replace(" ", "%20")}
+        found = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))))
+        text, n = found.subn(f"image {number}", text)
+        if not n:
+            return "(It isn’t shown as it was written: it names its images.)"
+    return text
 
 
 @lru_cache(maxsize=256)

@@ -299,6 +299,41 @@ class System(models.Model):
         return reverse("ratings:system", args=[self.arena.slug, self.slug])
 
 
+class Image(models.Model):
+    """A picture that texts of the arena refer to by its name. Its file is WebP, in the default storage."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="images", db_index=False)
+    name = models.CharField(max_length=200)
+    digest = models.CharField(
+        max_length=64, editable=False, help_text="Of the file that is served: its address."
+    )
+    source_digest = models.CharField(
+        max_length=64, editable=False, help_text="Of what was uploaded: an upload can run twice."
+    )
+    width = models.PositiveSmallIntegerField(editable=False)
+    height = models.PositiveSmallIntegerField(editable=False)
+    size = models.PositiveIntegerField("size in bytes", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["arena", "name"], name="image_unique_name"),
+            models.CheckConstraint(
+                condition=Q(width__gt=0, height__gt=0), name="image_has_an_extent"
+            ),
+        ]
+        indexes = [models.Index(fields=["arena", "digest"], name="image_arena_digest")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def path(self) -> str:
+        """Where its file is in the storage: the same for the same content in the same arena."""
+        return f"images/{self.arena_id}/{self.digest}.webp"
+
+
 class Output(models.Model):
     """One system's answer to one prompt."""
 

@@ -2,6 +2,7 @@ from django.urls import path
 
 from arena import (
     addresses,  # noqa: F401 (registers the converter)
+    image_views,
     leak_views,
     manage_views,
     member_views,
@@ -27,6 +28,11 @@ urlpatterns = [
     path("a/<dotted:arena>/manage/sampling/", manage_views.change_policy, name="manage-policy"),
     path("a/<dotted:arena>/manage/prompts/", manage_views.upload_prompts, name="manage-prompts"),
     path("a/<dotted:arena>/manage/outputs/", manage_views.upload_outputs, name="manage-outputs"),
+    path("a/<dotted:arena>/manage/images/", image_views.images, name="manage-images"),
+    path(
+        "a/<dotted:arena>/manage/images/<int:pk>/remove/", image_views.remove, name="remove-image"
+    ),
+    path("a/<dotted:arena>/images/<slug:digest>.webp", image_views.image, name="image"),
     path("a/<dotted:arena>/manage/log/", manage_views.log, name="manage-log"),
     path("a/<dotted:arena>/manage/members/", member_views.members, name="manage-members"),
     path(

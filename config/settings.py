@@ -264,6 +264,8 @@ if WHO_MAKES_ARENAS not in ("accounts", "staff"):
 LARGEST_UPLOAD = 20 * 2**20  # bytes
 # Files that were checked and wait for a second look before they are added.
 UPLOADS_DIR = VAR_DIR / "uploads"
+# Images of arenas. Served by a view that asks who may see the arena: no web server may serve the folder.
+MEDIA_ROOT = VAR_DIR / "media"
 FILE_UPLOAD_HANDLERS = [
     "config.uploads.Bounded",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",

@@ -5,14 +5,13 @@ from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 
 
 class Bounded(FileUploadHandler):
-    """Drops a file that is larger than settings.LARGEST_UPLOAD bytes, and says so on the request.
+    """Drops a file when all that came with it are larger than settings.LARGEST_UPLOAD bytes, and says so
+    on the request.
 
     Stands before the handlers that keep files. ``request.dropped_uploads`` holds the names of the fields.
     """
 
-    def new_file(self, *args, **kwargs) -> None:
-        super().new_file(*args, **kwargs)
-        self.received = 0
+    received = 0  # bytes of all files of the request
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self.received += len(raw_data)
