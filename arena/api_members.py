@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.db.models import QuerySet
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -143,7 +142,6 @@ class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
     def create(self, request: Request, arena: str) -> Response:
         place = self.arena
         sent = checked(InvitationForm(self.body(InvitationBody)))
-        began = timezone.now()
         with as_problems():
             invitation, token = invite(
                 arena=place,
@@ -154,7 +152,7 @@ class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
                 token=self._token_of(request, place),
             )
         invitation.link = request.build_absolute_uri(reverse("arena:invitation", args=[token]))
-        status = 201 if invitation.created_at >= began else 200
+        status = 201 if invitation.is_new else 200
         return Response(InvitationMadeSerializer(invitation).data, status=status)
 
     @staticmethod

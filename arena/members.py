@@ -41,7 +41,7 @@ def invite(
     """Make an invitation that is good for so many days; it and its token, which nobody can look up again.
 
     ``token`` must be as hard to guess as what is drawn without it. A second call with the same gives the
-    invitation that is there; raises InvitationError when that is of another role.
+    invitation that is there (``is_new`` of it says so); raises InvitationError when that is another one.
     """
     if role not in Role.values:
         raise ValueError(f"There is no role {role!r}.")
@@ -58,6 +58,7 @@ def invite(
             "expires_at": timezone.now() + timedelta(days=days),
         },
     )
+    invitation.is_new = is_new
     if not is_new:
         if (invitation.arena_id, invitation.role, invitation.note) != (
             arena.pk,
