@@ -16,6 +16,7 @@ from arena.upload_views import what_was_added
 from arena.uploads import UploadError
 
 A_PAGE = 48
+MOST_PIXELS = 60_000_000  # of one upload: nobody waits longer for an answer
 A_YEAR = 365 * 24 * 3600
 
 
@@ -50,7 +51,9 @@ def images(request: HttpRequest, arena: str) -> HttpResponse:
         if form.is_valid():
             sent = ((file.name, file.read()) for file in form.cleaned_data["files"])
             try:
-                added = add_images(arena=place, files=sent, actor=request.user)
+                added = add_images(
+                    arena=place, files=sent, actor=request.user, most_pixels=MOST_PIXELS
+                )
             except UploadError as error:
                 wrong = error
             else:

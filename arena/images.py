@@ -103,10 +103,17 @@ def _pictures(
 # --- adding and removing ----------------------------------------------------------------------------------
 
 
-def add_images(*, arena: Arena, files: Iterable[tuple[str, bytes]], actor: Any) -> Added:
+def add_images(
+    *,
+    arena: Arena,
+    files: Iterable[tuple[str, bytes]],
+    actor: Any,
+    most_pixels: float = float("inf"),
+) -> Added:
     """Add images, each with its name, and those in .zip files; all of them or, with an UploadError, none.
 
-    A file that was added before under the same name is left alone.
+    A file that was added before under the same name is left alone. ``most_pixels`` of all new ones together
+    bound how long it takes: some 5 million a second.
     """
     problems = Problems()
     named = _named(files, problems)
@@ -116,13 +123,21 @@ def add_images(*, arena: Arena, files: Iterable[tuple[str, bytes]], actor: Any) 
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in named.items()}
     known = _known(arena, digests, problems)
     problems.check()
-    encoded = []
+    encoded: list[_Encoded] = []
     for name, content in named.items():
         if name not in known:
             try:
-                encoded.append(_Encoded(name, digests[name], *_written_anew(content)))
+                pixels, *anew = _written_anew(content)
+                encoded.append(_Encoded(name, digests[name], *anew))
             except _Wrong as wrong:
                 problems.add(0, f"“{name}”: {wrong}")
+                continue
+            most_pixels -= pixels
+            if most_pixels < 0:
+                problems.add(
+                    0, f"“{name}” and those before it have too many pixels: send fewer at once."
+                )
+                break
     problems.check()
     return _store(arena, encoded, digests, actor)
 
@@ -265,8 +280,8 @@ def _is_litter(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store", "Thumbs.db")
 
 
-def _written_anew(content: bytes) -> tuple[bytes, int, int]:
-    """WebP, width and height. Raises _Wrong."""
+def _written_anew(content: bytes) -> tuple[int, bytes, int, int]:
+    """How many pixels it had; then WebP, width and height. Raises _Wrong."""
     # Pillow is only loaded where images are added: no page needs it.
     from PIL import Image as Pictures
     from PIL import ImageOps
@@ -283,7 +298,7 @@ def _written_anew(content: bytes) -> tuple[bytes, int, int]:
                 )
             if getattr(image, "n_frames", 1) > 1:
                 raise _Wrong("it moves: save one of its frames.")
-            is_lossy = image.format in LOSSY
+            is_lossy, pixels = image.format in LOSSY, image.width * image.height
             image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
             still = _flat(ImageOps.exif_transpose(image))
             still.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -291,8 +306,8 @@ def _written_anew(content: bytes) -> tuple[bytes, int, int]:
             if is_lossy:
                 still.save(file, "WEBP", quality=90, method=2)
             else:
-                still.save(file, "WEBP", lossless=True, quality=20, method=1)
-            return file.getvalue(), still.width, still.height
+                still.save(file, "WEBP", lossless=True, quality=0, method=0)
+            return pixels, file.getvalue(), still.width, still.height
     except _Wrong:
         raise
     except (Pictures.DecompressionBombError, Pictures.DecompressionBombWarning) as error:

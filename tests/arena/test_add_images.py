@@ -215,6 +215,13 @@ def test_every_problem_is_told_and_nothing_is_kept(arena):
     assert words.count("damaged") == 2
 
 
+def test_more_pixels_than_can_be_waited_for_are_refused(arena):
+    files = [("a.png", picture(size=(100, 100))), ("b.png", picture(size=(100, 101)))]
+    with pytest.raises(UploadError, match="too many pixels: send fewer"):
+        add_images(arena=arena, files=files, actor=None, most_pixels=20_000)
+    assert add_images(arena=arena, files=files, actor=None, most_pixels=20_100).new == 2
+
+
 def test_a_name_keeps_its_image(arena):
     add_images(arena=arena, files=[("a.png", picture())], actor=None)
     with pytest.raises(UploadError, match="another image of this name"):
