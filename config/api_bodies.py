@@ -57,6 +57,13 @@ def _no_number(word: str) -> None:
     raise ParseError(f"The body isn't JSON: {word} is no number there.")
 
 
+class BytesParser(BaseParser):
+    """Bytes of one kind of file: ``media_type`` says which."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> bytes:
+        return _read(stream)
+
+
 class _RecordsParser(BaseParser):
     kind = ""
 

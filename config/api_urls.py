@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from arena.api import BattleViewSet, SystemViewSet
+from arena.api_images import Images
 from arena.api_members import Invitations, Log, Members
 from arena.api_settings import Arenas
 from arena.api_write import Outputs, Prompts
@@ -27,6 +28,7 @@ for view_set in (
     LeaderboardViewSet,
     SnapshotViewSet,
     JudgeReportViewSet,
+    Images,
     GoldItems,
     Exclusions,
     Members,

@@ -1,5 +1,6 @@
 """How tests ask the read API."""
 
+import base64
 from typing import Any
 
 from django.test import Client
@@ -9,6 +10,11 @@ from judges.models import Judge, VerdictTrace
 from judges.voting import retract_verdict
 from ratings import publications
 from tests import cast
+
+# A picture of one pixel.
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def get(path: str, *, status: int = 200, **headers: str) -> Any:

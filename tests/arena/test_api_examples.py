@@ -16,7 +16,7 @@ from config.api_docs import openapi
 from judges.models import Exclusion
 from tests import cast
 from tests.accounts import make_user
-from tests.api_client import make_published_arena
+from tests.api_client import DOT, make_published_arena
 
 SITE = "https://arena.example.org"
 TEXT = Path(settings.BASE_DIR, "docs", "api.md").read_text()
@@ -25,6 +25,7 @@ READING, MAKING = (
     for title in ("Reading", "Making an arena")
 )
 FILES = {
+    "roses.png": DOT,
     "ada.jsonl": '{"prompt_id": "p1", "output": "Light scatters."}\n',
     "basil.csv": "prompt_id,output\np1,It mirrors the sea.\n",
     "gold.jsonl": json.dumps(
@@ -75,7 +76,8 @@ def test_the_examples_of_reading_find_something(db, settings):
         assert response.json()["results"], words
 
 
-def test_the_examples_of_making_an_arena_make_one(db):
+def test_the_examples_of_making_an_arena_make_one(db, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
     token = make_token(user=make_user(), name="test", scope="write", days=1)[1]
     found = commands(MAKING)
     statuses = []
@@ -90,7 +92,7 @@ def test_the_examples_of_making_an_arena_make_one(db):
         response = run(words, token)
         assert response.status_code < 300, (words, response.content)
         statuses.append(response.status_code)
-    assert statuses == [201, 201, 201, 201, 200, 200, 201, 204, 201, 201]
+    assert statuses == [201, 201, 201, 201, 200, 200, 201, 201, 204, 201, 201]
     arena = Arena.objects.get(slug="physics")
     assert arena.is_open
     assert arena.policy["gold_share"] == 0.05

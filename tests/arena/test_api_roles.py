@@ -7,14 +7,16 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from arena.images import add_images
 from arena.members import invite
-from arena.models import Arena, AuditEntry, Invitation, Membership
+from arena.models import Arena, AuditEntry, Image, Invitation, Membership
 from arena.tokens import make_token
 from config.api_docs import openapi
 from judges.exclusions import exclude_voter
 from judges.models import Exclusion, GoldItem, Voter
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
+from tests.api_client import DOT
 
 pytestmark = pytest.mark.django_db
 
@@ -25,16 +27,18 @@ GOLD = {"id": "new", "prompt": "2 + 2?", "output_a": "4", "output_b": "5", "expe
 # What is sent, where something is; and how it is answered when it may be.
 SENT: dict[str, tuple[Any, int]] = {
     "arenas_partial_update": ({"description": "Odes and others."}, 200),
+    "images_create": (DOT, 201),
     "prompts_create": ([{"prompt": "One more."}], 201),
     "outputs_create": ([{"prompt": "Write poem number 0.", "output": "No."}], 201),
     "gold_items_create": ([GOLD], 201),
     "exclusions_create": ({"voter": "bob", "reason": "Clicks."}, 201),
     "invitations_create": ({"role": "voter"}, 201),
     "members_partial_update": ({"role": "researcher"}, 200),
+    "images_destroy": (None, 204),
     "invitations_destroy": (None, 204),
     "members_destroy": (None, 204),
 }
-PARAMETERS = {"outputs_create": "?system=Eve"}
+PARAMETERS = {"outputs_create": "?system=Eve", "images_create": "?name=new.png"}
 FOR_EVERYBODY = {
     f"{noun}_{action}"
     for noun in (
@@ -60,7 +64,8 @@ def nobody_asked_before():
 
 
 @pytest.fixture
-def arena() -> Arena:
+def arena(settings, tmp_path) -> Arena:
+    settings.MEDIA_ROOT = tmp_path
     arena = cast.make_small_arena()
     exclude_voter(voter=Voter.objects.get(handle="alice"), reason="Clicks without reading.")
     GoldItem.objects.create(
@@ -68,6 +73,7 @@ def arena() -> Arena:
     )
     invite(arena=arena, role="voter", days=1, actor=make_member(arena, "maintainer", "first"))
     make_member(arena, "voter", "somebody")
+    add_images(arena=arena, files=[("dot.png", DOT)], actor=None)
     return arena
 
 
@@ -88,6 +94,7 @@ def address(name: str, arena: Arena) -> str:
         "gold-items": GoldItem.objects.first(),
         "exclusions": Exclusion.objects.first(),
         "invitations": Invitation.objects.first(),
+        "images": Image.objects.first(),
         "log": AuditEntry.objects.first(),
         "members": Membership.objects.filter(user__username="account-somebody").first(),
     }
@@ -100,8 +107,12 @@ def address(name: str, arena: Arena) -> str:
 def ask(name: str, arena: Arena, headers: dict[str, str]) -> Any:
     sent = SENT.get(name, (None,))[0]
     method = ALL[name][1]
-    data = {} if method == "get" else {"data": sent, "content_type": "application/json"}
+    data = {} if method == "get" else {"data": sent, "content_type": kind_of(sent)}
     return getattr(Client(), method)(address(name, arena), headers=headers, **data)
+
+
+def kind_of(sent: Any) -> str:
+    return "image/png" if isinstance(sent, bytes) else "application/json"
 
 
 def headers_of(user: Any, scope: str = "write") -> dict[str, str]:
@@ -115,7 +126,10 @@ def headers_of(user: Any, scope: str = "write") -> dict[str, str]:
 def what_is_there(arena) -> Callable[[], list]:
     def count() -> list:
         return [
-            *(model.objects.count() for model in (GoldItem, Exclusion, Invitation, AuditEntry)),
+            *(
+                model.objects.count()
+                for model in (GoldItem, Exclusion, Invitation, Image, AuditEntry)
+            ),
             list(arena.memberships.filter(user__username="account-somebody").values("role")),
             list(arena.invitations.values("revoked_at")),
             Arena.objects.values().get(pk=arena.pk),

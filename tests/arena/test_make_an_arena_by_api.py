@@ -1,7 +1,9 @@
 """Making and running an arena by the API: as on the pages, all or nothing, harmless when repeated."""
 
 import json
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from django.core.cache import cache
@@ -16,6 +18,7 @@ from judges.exclusions import standing_exclusions
 from judges.models import GoldItem
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
+from tests.api_client import DOT
 
 pytestmark = pytest.mark.django_db
 
@@ -369,6 +372,62 @@ def test_gold_items_are_read_as_they_were_sent(api, arena):
     item = api("get", "arenas/poems/gold-items/", status=200)["results"][0]
     assert (item["source_id"], item["expected"], item["output_b"]) == ("g1", "a", "5")
     assert api("get", f"arenas/poems/gold-items/{item['id']}/", status=200) == item
+
+
+# --- images -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def images_elsewhere(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+
+
+def zip_of(*names: str) -> bytes:
+    file = BytesIO()
+    with ZipFile(file, "w") as packed:
+        for name in names:
+            packed.writestr(name, DOT)
+    return file.getvalue()
+
+
+@pytest.mark.usefixtures("images_elsewhere")
+def test_images_come_one_by_one_or_in_a_zip(api, arena):
+    path = "arenas/poems/images/"
+    for status, added in ((201, 1), (200, 0)):
+        done = api("post", f"{path}?name=dot.png", DOT, status=status, kind="image/png")
+        assert done == {"added": added, "known": 1 - added}
+    packed = zip_of("dot.png", "more/dot.png")
+    done = api("post", path, packed, status=201, kind="application/zip")
+    assert done == {"added": 1, "known": 1}
+    listed = api("get", path, status=200)["results"]
+    assert [one["name"] for one in listed] == ["dot.png", "more/dot.png"]
+    served = Client().get(listed[0]["address"])
+    assert (served.status_code, served.headers["Content-Type"]) == (200, "image/webp")
+    served.close()
+    assert api("get", f"{path}?name=dot.png", status=200)["results"] == listed[:1]
+    api("delete", f"{path}{listed[0]['id']}/", status=204)
+    api("delete", f"{path}{listed[0]['id']}/", status=404)
+    assert [act for act, _ in acts(arena)] == ["add images", "add images", "remove image"]
+
+
+@pytest.mark.usefixtures("images_elsewhere")
+@pytest.mark.parametrize(
+    ("query", "sent", "kind", "status", "about"),
+    [
+        ("", DOT, "image/png", 400, "name"),
+        ("?name=", DOT, "image/png", 400, "name"),
+        ("?name=a.zip", DOT, "image/png", 400, "name"),
+        ("?name=a.png", zip_of("a.png"), "application/zip", 400, "name"),
+        ("?name=../a.png", DOT, "image/png", 400, "can’t be a name"),
+        ("?name=a.png", b"<svg/>", "image/png", 400, "SVG"),
+        ("?name=a.png", b"GIF89a", "image/gif", 400, "damaged"),
+        ("?name=a.png", None, "image/png", 400, "no body"),
+        ("", b"PK", "application/zip", 400, "zip file"),
+        ("?name=a.png", DOT, "application/octet-stream", 415, "Content-Type"),
+    ],
+)
+def test_what_is_no_image_is_refused(api, arena, query, sent, kind, status, about):
+    problem = api("post", f"arenas/poems/images/{query}", sent, status=status, kind=kind)
+    assert about in problem["detail"]
+    assert not arena.images.exists()
 
 
 # --- members and invitations ------------------------------------------------------------------------------

@@ -24,15 +24,16 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from arena.images import add_images
 from arena.members import invite
-from arena.models import Membership
+from arena.models import Image, Membership
 from arena.tokens import make_token
 from config.api_docs import chapters, objects, openapi
 from judges.exclusions import exclude_voter
 from judges.models import GoldItem, VerdictTrace, Voter
 from ratings.models import JudgeReport, Publication, Snapshot
 from tests.accounts import make_member
-from tests.api_client import make_published_arena
+from tests.api_client import DOT, make_published_arena
 
 CHECKS = [
     not_a_server_error,
@@ -55,7 +56,7 @@ ALL = {
 }
 READS = sorted(name for name, (_, method) in ALL.items() if method == "get")
 WRITES = sorted(set(ALL) - set(READS))
-FOR_MAINTAINERS = {"gold_items", "exclusions", "members", "invitations", "log"}
+FOR_MAINTAINERS = {"gold_items", "exclusions", "members", "invitations", "images", "log"}
 
 
 def test_the_schema_is_made_without_a_warning_and_is_valid():
@@ -206,13 +207,15 @@ CHECKS_OF_WRITES = [
 
 
 @pytest.fixture
-def managed(db, settings) -> tuple[dict[str, dict[str, str | int]], dict[str, str]]:
+def managed(db, settings, tmp_path) -> tuple[dict[str, dict[str, str | int]], dict[str, str]]:
     """For each noun what stands in the path of a row, and the headers of a maintainer."""
     settings.API_REQUESTS_PER_MINUTE = 100_000
+    settings.MEDIA_ROOT = tmp_path
     arena = make_published_arena()
     user = make_member(arena, "maintainer")
     words = make_token(user=user, name="test", scope="write", days=1)[1]
     invitation, _ = invite(arena=arena, role="voter", days=1, actor=user)
+    add_images(arena=arena, files=[("dot.png", DOT)], actor=user)
     exclusion = exclude_voter(voter=Voter.objects.first(), reason="Clicks.")
     gold = GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=0
@@ -221,6 +224,7 @@ def managed(db, settings) -> tuple[dict[str, dict[str, str | int]], dict[str, st
         "gold-items": gold.pk,
         "exclusions": exclusion.pk,
         "invitations": invitation.pk,
+        "images": Image.objects.get().pk,
         "log": arena.audit_entries.first().pk,
         "members": Membership.objects.get(user=make_member(arena, "voter")).pk,
     }
