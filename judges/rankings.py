@@ -12,7 +12,7 @@ from math import log
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
-from django.db.models import Avg, Count, Exists, Max, Min, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Avg, Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from arena.models import Arena, Output, Prompt
@@ -28,8 +28,6 @@ KEPT_OPEN = timedelta(days=1)
 KEPT_NETWORK = timedelta(days=1)
 SWEPT_AT_ONCE = 2_000
 LONGEST_COMMENT = 4_000
-
-_SHOWN = ~Q(outputs__text="") & (Q(outputs__leak=None) | Q(outputs__leak=""))
 
 
 class RankingError(ValueError):
@@ -227,15 +225,8 @@ def _issue(arena: Arena, voter: Voter, rng: random.Random) -> Ranking | None:
     prompts = _prompts(arena, voter, rng)
     if not prompts:
         return None
-    prompt = rng.choice(prompts)
-    shown = Output.objects.filter(
-        ~Q(text="") & (Q(leak=None) | Q(leak="")), prompt=prompt
-    ).order_by("pk")
-    found = list(shown.values_list("pk", "system_id"))
-    seldom = _seldom_first(arena, found, rng)
-    if len(seldom) < arena.rank_size:
-        return None  # one of them was found to give its system away a moment ago
-    drawn = seldom[: arena.rank_size]
+    prompt = rng.choice(list(prompts))
+    drawn = _seldom_first(arena, prompts[prompt], rng)[: arena.rank_size]
     rng.shuffle(drawn)
     try:
         return _create(arena, voter, prompt_id=prompt, outputs=drawn)
@@ -244,24 +235,42 @@ def _issue(arena: Arena, voter: Voter, rng: random.Random) -> Ranking | None:
         return _whole(Ranking.objects.filter(voter=voter, state=Ranking.State.OPEN)).first()
 
 
-def _prompts(arena: Arena, voter: Voter, rng: random.Random) -> list[int]:
-    """Up to PROMPTS ids from a random prompt on, and on from the start."""
-    ends = Prompt.objects.filter(arena=arena).aggregate(low=Min("pk"), high=Max("pk"))
-    if ends["low"] is None:
-        return []
-    start = rng.randint(ends["low"], ends["high"])
+def _prompts(arena: Arena, voter: Voter, rng: random.Random) -> dict[int, list[tuple[int, int]]]:
+    """Up to PROMPTS prompts that have enough to show, from a random one on: id -> outputs (id, system)."""
+    numbers = Prompt.objects.filter(arena=arena).order_by("pk").values_list("pk", flat=True)
+    # Two looks into the index; Min and Max in one query read all of it.
+    first, last = numbers.first(), numbers.last()
+    if first is None:
+        return {}
+    start = rng.randint(first, last)
     had = Ranking.objects.filter(prompt=OuterRef("pk"), voter__in=voters_of(voter))
-    left = (
-        Prompt.objects.filter(~Exists(had), arena=arena)
-        .annotate(n_shown=Count("outputs", filter=_SHOWN))
+    left = Prompt.objects.filter(~Exists(had), arena=arena).order_by("pk")
+    next_ones = left.filter(pk__gte=start).values_list("pk", flat=True)
+    if found := _enough(arena, list(next_ones[:PROMPTS])):
+        return found
+    # Near the end, or where few prompts have so many answers: count the outputs of all.
+    enough = (
+        left.annotate(n_shown=Count("outputs", filter=_shown("outputs__")))
         .filter(n_shown__gte=arena.rank_size)
-        .order_by("pk")
         .values_list("pk", flat=True)
     )
-    found = list(left.filter(pk__gte=start)[:PROMPTS])
-    if len(found) < PROMPTS:
-        found += left.filter(pk__lt=start)[: PROMPTS - len(found)]
-    return found
+    keys = list(enough.filter(pk__gte=start)[:PROMPTS]) or list(enough[:PROMPTS])
+    return _enough(arena, keys)
+
+
+def _enough(arena: Arena, prompts: list[int]) -> dict[int, list[tuple[int, int]]]:
+    """Of these prompts those with at least ``rank_size`` outputs to show: id -> outputs (id, system)."""
+    outputs = Output.objects.filter(_shown(), prompt__in=prompts).order_by("pk")
+    found: dict[int, list[tuple[int, int]]] = {}
+    for prompt, *output in outputs.values_list("prompt_id", "pk", "system_id"):
+        found.setdefault(prompt, []).append(tuple(output))
+    return {prompt: each for prompt, each in found.items() if len(each) >= arena.rank_size}
+
+
+def _shown(path: str = "") -> Q:
+    """Neither blank nor giving its system away; ``path`` leads to the output."""
+    is_safe = Q(**{f"{path}leak": None}) | Q(**{f"{path}leak": ""})
+    return ~Q(**{f"{path}text": ""}) & is_safe
 
 
 def _seldom_first(

@@ -3,12 +3,15 @@
 import random  # noqa: TID251 (the verbs take one)
 from collections import Counter
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 
-from arena.models import Output
+from arena.models import Arena, AuditEntry, Output
 from judges.exclusions import exclude_voter
 from judges.models import RankedOutput, Ranking, Verdict
 from judges.rankings import (
@@ -26,6 +29,7 @@ from judges.rankings import (
 )
 from judges.signals import rankings_changed
 from judges.voters import crowd_of
+from tests.accounts import client_of, make_member, make_user
 from tests.cast import make_voter
 
 pytestmark = pytest.mark.django_db
@@ -296,3 +300,25 @@ def test_drawing_and_casting_take_a_constant_number_of_queries(
             ranking = next_ranking(arena=arena, voter=voter)
         with django_assert_max_num_queries(12):
             cast_ranking(ranking=ranking, places=IN_ORDER)
+
+
+def test_a_maintainer_asks_for_rankings_in_the_settings(arena):
+    maintainer = make_member(arena, "maintainer")
+    client, address = client_of(maintainer), reverse("arena:manage-settings", args=[arena.slug])
+    form = {"name": arena.name, "who_votes": "anyone", "votes_wanted": "0", "is_public": "on"}
+    for typed, kept in (("5", 5), ("0", 0), ("4", 4)):
+        assert client.post(address, form | {"rank_size": typed}).status_code == 302
+        arena.refresh_from_db()
+        assert arena.rank_size == kept
+    assert AuditEntry.objects.filter(subject__contains="rank_size").count() == 3
+    response = client.post(address, form | {"rank_size": "6"})
+    assert "6 is not one of the available choices" in response.content.decode()
+
+
+def test_a_command_makes_an_arena_that_asks_for_rankings(db):
+    make_user("alice")
+    make = ["create_arena", "physics", "--name", "Physics", "--maintainer", "alice@example.org"]
+    call_command(*make, "--rank-size", "5", stdout=StringIO())
+    assert Arena.objects.get(slug="physics").rank_size == 5
+    with pytest.raises(CommandError, match="invalid choice"):
+        call_command(*make, "--rank-size", "2", stdout=StringIO())
