@@ -401,7 +401,7 @@ def test_images_come_one_by_one_or_in_a_zip(api, arena):
     assert [one["name"] for one in listed] == ["dot.png", "more/dot.png"]
     served = Client().get(listed[0]["address"])
     assert (served.status_code, served.headers["Content-Type"]) == (200, "image/webp")
-    served.close()
+    assert served.getvalue()[8:12] == b"WEBP"  # which closes the file, too
     assert api("get", f"{path}?name=dot.png", status=200)["results"] == listed[:1]
     api("delete", f"{path}{listed[0]['id']}/", status=204)
     api("delete", f"{path}{listed[0]['id']}/", status=404)
