@@ -79,7 +79,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
-        self.depth += tag not in ("br", "hr")
+        self.depth += tag not in ("br", "hr", "img")
 
     def handle_endtag(self, tag):
         self.depth -= tag not in ("br", "hr")
@@ -121,6 +121,31 @@ def test_a_payload_does_not_swallow_what_follows(payload):
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_written_is_harmless(text):
     assert_harmless(markdown.render(text))
+
+
+@given(
+    st.text(alphabet=st.sampled_from("<>\"'`[]()!.%/\\ \nonepgsrcat=#&;:"), max_size=200),
+    st.sampled_from(
+        ["![{}](one.png)", "![a](one.png{})", '![a](one.png "{}")', "{}![a](one.png){}"]
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_of_all_images_only_those_of_the_arena_are_loaded(text, shape):
+    own = f"/a/poems/images/{'0' * 64}.webp"
+    page = Reader(
+        markdown.render(shape.replace("{}", text), {"one.png": markdown.Picture(own, 4, 3)})
+    )
+    for tag, attributes in page.found:
+        assert tag in TAGS | {"img", "span"}
+        assert set(attributes) <= ATTRIBUTES | {"src", "alt", "width", "height", "loading"}
+        assert attributes.get("src") in (None, own)
+        address = attributes.get("href")
+        assert address is None or address.startswith(("http://", "https://", "mailto:"))
+
+
+def test_the_sanitiser_takes_no_other_address_for_an_image():
+    pictures = {"a.png": markdown.Picture("https://evil.example/a.webp", 1, 1)}
+    assert "evil" not in markdown.render("![a](a.png)", pictures)
 
 
 def test_html_is_shown_as_it_was_written():

@@ -1,11 +1,14 @@
 """What strangers write doesn't run on the vote page, doesn't break it, and doesn't tell whose answer it is."""
 
+import io
 import re
 from html.parser import HTMLParser
 
 import pytest
 from django.urls import reverse
+from PIL import Image as Pictures
 
+from arena.images import add_images
 from arena.matchmaking import plan_pairs
 from arena.models import Output, Prompt
 from judges.models import Ballot
@@ -39,6 +42,11 @@ HOSTILE = {
     "one long line": "x" * 1_000_000,
     "deep quotes": ">" * 4_000 + " deep",
     "brackets": "[" * 5_000,
+    "language of code": '```"><script>alert(1)</script>\nx\n```\n\n```html\n</pre><script>x</script>\n```',
+    "formula": "$<script>alert(1)</script>$ $$<img onerror=alert(1)>$$ \\(\\href{javascript:alert(1)}x\\)",
+    "image name": '![a](one.png" onerror="alert(1)) ![b](one.png?<script>) ![c](%3Cscript%3E.png)',
+    "image description": '![" onerror="alert(1)](one.png) ![<script>alert(1)</script>](one.png "x" onload="y")',
+    "without width": "\u200b\u200d\u2060" * 5_000 + "x",
 }
 # What a database takes: a lone surrogate and NUL stay outside PostgreSQL.
 STORED = {name: re.sub("[\x00\ud800]", "", text) for name, text in HOSTILE.items()}
@@ -84,7 +92,11 @@ def faults_of(page: str) -> list[str]:
 
 
 @pytest.fixture
-def arena(small_arena):
+def arena(small_arena, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path / "media"
+    file = io.BytesIO()
+    Pictures.new("RGB", (9, 9)).save(file, "PNG")
+    add_images(arena=small_arena, files=[("one.png", file.getvalue())], actor=None)
     small_arena.policy = {"overlap_share": 0, "repeat_share": 0, "gold_share": 0}
     small_arena.is_open = True
     small_arena.asks_comment = True
