@@ -24,6 +24,12 @@ def open_rank(page: Page, arena: Arena) -> None:
     page.goto(reverse("judges:rank", args=[arena.slug]), wait_until="networkidle")
 
 
+def arrived(page: Page, *, at: Locator) -> None:
+    """What tells the new page from the old is there, and the scripts have run."""
+    expect(at).to_be_visible()
+    page.wait_for_load_state("domcontentloaded")
+
+
 def order_on(page: Page) -> str:
     return "".join(card.get_attribute("data-card") for card in cards(page).all())
 
@@ -57,21 +63,19 @@ def test_an_order_its_reveal_undo_and_the_next_by_keys_alone(page: Page, arena: 
     page.keyboard.press("=")
     expect(said).to_have_text("Order now: C, then B and A tied.")
     page.keyboard.press("r")
-    expect(page.get_by_role("heading", name="Your order")).to_be_visible()
+    arrived(page, at=page.get_by_role("heading", name="Your order"))
     assert ranks() == [2, 2, 1]
     page.keyboard.press("u")
-    expect(page.get_by_text("Your order was taken back")).to_be_visible()
-    expect(page.get_by_role("button", name="Answer B, no place yet")).to_be_visible()
+    arrived(page, at=page.get_by_text("Your order was taken back"))
     page.keyboard.press("b")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("r")
-    expect(page.get_by_role("heading", name="Your order")).to_be_visible()
+    arrived(page, at=page.get_by_role("heading", name="Your order"))
     assert ranks() == [2, 1, 3]
     page.keyboard.press("n")
-    expect(page.get_by_role("button", name="Answer A, no place yet")).to_be_visible()
-    expect(page.get_by_text("1 ranking of yours today")).to_be_visible()
+    arrived(page, at=page.get_by_role("button", name="Answer A, no place yet"))
     page.keyboard.press("s")
-    expect(page.get_by_text("Skipped.")).to_be_visible()
+    arrived(page, at=page.get_by_text("Skipped."))
 
 
 def test_every_control_has_a_name_and_the_tab_key_reaches_it(page: Page, arena: Arena):
@@ -222,6 +226,7 @@ def test_what_was_chosen_before_scripts_took_over_is_kept(page: Page, arena: Are
             HTMLFormElement.prototype.submit.call(document.querySelector('[data-rank]'));
         }"""
     )
+    arrived(page, at=page.get_by_role("alert"))
     expect(page.get_by_role("alert")).to_contain_text("B has none")
     complaints.clear()
     assert order_on(page) == "CAB"
