@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from functools import cache, partial
 from itertools import groupby
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from django.core.cache import cache as shared
 from django.db import transaction
@@ -73,7 +74,7 @@ _LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁԛԝһӏɡıαει
 _HIDDEN = re.compile(r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
                      r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]")  # fmt: skip
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
-_MARKUP = re.compile(r"[*_`~]+")
+_MARKUP = re.compile(r"[*`~]+|\\(?=[^\w\s])")  # a backslash before a sign isn't seen
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _VERSION = re.compile(r"\bv?\d[\w.]*(?!\w)")
 
@@ -88,8 +89,11 @@ class Mention(NamedTuple):
 
 def normalised(text: str) -> str:
     """The text as a reader sees it, in small letters."""
-    seen = _HIDDEN.sub("", unicodedata.normalize("NFKC", html.unescape(text))).casefold()
-    seen = seen.translate(_LOOKS_LATIN).replace("’", "'").replace("‑", "-")
+    # Addresses are seen too, when one points at a link: "%61" is an a there.
+    text = unquote(html.unescape(text))
+    seen = _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    # Within a word an underscore is no markup: it parts the words of a file's name.
+    seen = seen.translate(_LOOKS_LATIN).replace("’", "'").replace("‑", "-").replace("_", " ")
     return _SPACES.sub(" ", _MARKUP.sub("", seen))
 
 

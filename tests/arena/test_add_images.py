@@ -383,7 +383,7 @@ def test_what_an_image_shows_is_read_when_leaks_are_looked_for(small_arena):
     system = small_arena.systems.get(name="Basil")
     output = Output.objects.filter(system=system).first()
     detector = Detector(small_arena)
-    for text in ("![a chart by Basil](1.png)", "![](Basil/1.png)", "[x](https://a.example/basil)"):
+    for text in ("![a chart by Basil](1.png)", "![](Basil_1.png)", "[x](https://b%61sil.example/)"):
         output.text = text
         assert detector.leak(output) == "basil"
 
