@@ -20,7 +20,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from django.db import connection, transaction  # noqa: E402 (after setup)
+from django.db import connection, reset_queries, transaction  # noqa: E402 (after setup)
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from arena.matchmaking import plan_pairs  # noqa: E402
@@ -103,6 +103,7 @@ def measure(arena: Arena, *, voters: int, votes: int) -> bool:
     seconds, bare, queries = [], [], []
     for _ in range(votes):
         for voter in people:
+            reset_queries()
             begin = time.perf_counter()
             with CaptureQueriesContext(connection) as asked:
                 ballot = next_ballot(arena=arena, voter=voter, rng=rng)
