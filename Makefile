@@ -47,12 +47,15 @@ screenshots:  ## pictures of every page of a running demo, in var/screenshots/
 
 # Ratios within one run are what counts: the machine may be busy. DATABASE_URL chooses the database.
 bench: export JURYBOX_VAR_DIR := $(CURDIR)/var/bench
-bench:  ## the engine against its peers, the rate of imports, a rebuild from the database: ratios in one run
+bench:  ## the engine against its peers, imports, a rebuild, drawing battles, votes under load: ratios in one run
 	@bin/environment development
 	.venv/bin/python -m benchmarks.engine
 	.venv/bin/python -m benchmarks.importing --rows 1000000 --shape own
 	.venv/bin/python -m benchmarks.importing --rows 1000000 --shape shared
 	.venv/bin/python -m benchmarks.rebuild
+	.venv/bin/python -m benchmarks.matchmaking
+	.venv/bin/python -m benchmarks.voting
+	.venv/bin/python -m benchmarks.sampling --quick
 
 lock:  ## compiles requirements/*.in anew
 	@bin/environment development
