@@ -28,7 +28,7 @@ from ratings.engine.sampling import PRIOR_RIDGE, best_shares, pair_weights
 from ratings.engine.sandwich import sandwich_sd
 from ratings.engine.tallies import tally
 
-FLOOR = 0.1  # the share that goes by lot, as an arena's usual policy has it
+FLOOR = 0.2  # the share that goes by lot, as an arena's usual policy has it
 STEPS = 16
 POLICIES = ("lots", "published", "active")
 VOTES_A_PAIR = {20: 20.0, 60: 6.0, 200: 2.0}
@@ -92,7 +92,7 @@ def run(seed: int, *, k: int, spread: float, policy: str) -> np.ndarray:
     rows, cast = [], 0
     for mark in marks:
         # Refits come as votes do: several between two marks.
-        for share in np.array_split(np.arange(mark - cast), 3):
+        for share in np.array_split(np.arange(mark - cast), 2):
             given = np.nonzero(counts)
             so_far = tally(upper_a[given[0]], upper_b[given[0]], given[1], n_systems=k,
                            count=counts[given])  # fmt: skip

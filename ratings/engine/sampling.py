@@ -15,7 +15,7 @@ PRIOR_RIDGE = 0.25
 LEAST_VARIANCE = 0.01
 # The next verdicts bring the pairs nearer to the best shares as of this share more verdicts, and one more
 # for each system. Then the shares are found anew.
-AHEAD = 0.1
+AHEAD = 0.2
 ITERATIONS = 200
 # The best possible sum of widths is nearer than half of this share: see best_shares.
 TOLERANCE = 0.01

@@ -58,7 +58,7 @@ def test_a_pair_that_was_judged_often_is_drawn_less(arena):
     assert sum(found.values()) == pytest.approx(1)
     assert found[pair.pk] == min(found.values())
     # Drawn by lot now and then all the same: the floor.
-    assert found[pair.pk] == pytest.approx(0.1 / 6)
+    assert found[pair.pk] == pytest.approx(0.2 / 6)
 
 
 def test_the_running_sums_follow(arena):
