@@ -4,15 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ratings', '0004_voter_records'),
+        ("ratings", "0004_voter_records"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='publication',
-            name='priorities_basis',
-            field=models.CharField(blank=True, editable=False, help_text="Of people's leaderboard: digest of what the priorities of pairs were written from.", max_length=64),
+            model_name="publication",
+            name="priorities_basis",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="Of people's leaderboard: digest of what the priorities of pairs were written from.",
+                max_length=64,
+            ),
         ),
     ]
