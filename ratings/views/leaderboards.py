@@ -1,7 +1,7 @@
 """The leaderboard of a slice, and its top five for other pages."""
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -35,6 +35,8 @@ def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
     if wanted:
         return _download(wanted, place, chosen, state)
     context = {"arena": place, "chosen": chosen, "state": state, "snapshot": state.snapshot}
+    if request.GET.get("part") == "live":
+        return _only_if_newer(request, state)
     if request.GET.get("part") == "freshness":
         context["seen"] = request.GET.get("seen", "")
         return render(request, "ratings/_freshness.html", context)
@@ -43,6 +45,16 @@ def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
         state.snapshot.n_retracted += taken_back_since(state.snapshot)
         context |= table_context(request, state.snapshot)
     return render(request, "ratings/leaderboard.html", context)
+
+
+def _only_if_newer(request: HttpRequest, state: State) -> HttpResponse:
+    """For who has the page open: nothing while ``?seen=`` is the latest snapshot, else on to the page."""
+    if state.snapshot is None or request.GET.get("seen", "") == str(state.snapshot.pk):
+        return HttpResponse(status=204)
+    query = request.GET.copy()
+    for name in ("part", "seen"):
+        query.pop(name, None)
+    return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
 
 
 @require_safe
