@@ -7,6 +7,7 @@
   const button = bar.querySelector("button");
   const said = bar.querySelector("[role=status]");
   const SOONEST = 3000;
+  const QUIET = 10000;
   const LATEST = 60000;
   const MARKED = 6000;
   let wait = SOONEST;
@@ -46,7 +47,7 @@
         if (fresh?.dataset.snapshot && isWanted) update(place, fresh);
         wait = SOONEST;
       } else {
-        wait = Math.min(wait * (response.ok ? 1.15 : 2), LATEST);
+        wait = response.ok ? Math.min(wait * 1.15, QUIET) : Math.min(wait * 2, LATEST);
       }
     } catch {
       wait = Math.min(wait * 2, LATEST);
@@ -176,6 +177,14 @@
   // What htmx asks for by the clock waits too while nobody looks.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.id === "freshness") event.preventDefault();
+  });
+  // Where rows follow by themselves, nobody has to be told that newer ones are to be had.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, serverResponse } = event.detail;
+    if (paused || target.id !== "freshness" || !serverResponse.includes("data-newer")) return;
+    event.detail.shouldSwap = false;
+    wait = SOONEST;
+    ask();
   });
 
   plan();
