@@ -18,13 +18,15 @@ demo:  ## Jurybox with demo data on http://127.0.0.1:8000 (JURYBOX_PORT changes 
 	@.venv/bin/python -m bin.demo
 
 # The second run is for another database: TEST_DATABASE_URL=postgres://user:password@127.0.0.1/name
-# The walk over every page isn't repeated there: the other tests ask each page's queries of it.
+# Of the browser it repeats the whole journey: the other tests ask each page's queries of it.
+JOURNEY = tests/e2e/test_whole_journey.py
+OTHER_PAGES = $(filter-out $(JOURNEY),$(wildcard tests/e2e/test_*.py))
 test: lint chromium  ## every check and every test; TEST_DATABASE_URL adds a run on PostgreSQL
 	@rm -rf var/test
 	$(PYTEST)
 ifneq ($(TEST_DATABASE_URL),)
 	@echo "Once more on the database of TEST_DATABASE_URL"
-	@DATABASE_URL="$$TEST_DATABASE_URL" $(PYTEST) --ignore tests/e2e/test_every_page.py
+	@DATABASE_URL="$$TEST_DATABASE_URL" $(PYTEST) $(addprefix --ignore ,$(OTHER_PAGES))
 endif
 
 lint:  ## style, types, templates, migrations, containers
