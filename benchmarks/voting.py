@@ -136,7 +136,8 @@ class Load:
                 continue
             self.nexts.append(seconds)
             if self.think:
-                await asyncio.sleep(rng.expovariate(1 / self.think))
+                left = max(0.0, self.until - time.perf_counter())
+                await asyncio.sleep(min(rng.expovariate(1 / self.think), left))
             form = {
                 "ballot": key[1],
                 "csrfmiddlewaretoken": token[1],
@@ -147,8 +148,10 @@ class Load:
                 *(self.timed(browser, "vote", "POST", path, form) for _ in range(2))
             )
             self.votes.extend(seconds for _, seconds in answers)
-            if any(reply.status in (200, 302, 303) for reply, _ in answers):
+            if any(key[1] in reply.header("Location") for reply, _ in answers):
                 self.accepted.add(key[1])
+            else:
+                self.statuses["vote that leads elsewhere than to its reveal"] += 1
 
     async def bystander(self) -> None:
         browser = Browser(self.port)

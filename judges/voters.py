@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
@@ -33,6 +33,14 @@ def crowd_of(arena: Arena) -> Judge:
     """The same, made when it is missing. Imported and simulated people stay in crowds of their own."""
     if found := find_crowd(arena):
         return found
+    with transaction.atomic():
+        # One after the other: of two who open the first ballots at once, the second mustn't see the first
+        # one's crowd only when it looks for a name, and make another beside it.
+        Arena.objects.select_for_update().get(pk=arena.pk)
+        return find_crowd(arena) or _make_crowd(arena)
+
+
+def _make_crowd(arena: Arena) -> Judge:
     judges = Judge.objects.filter(arena=arena)
     names = set(judges.values_list("name", flat=True))
     name = next(
@@ -43,20 +51,13 @@ def crowd_of(arena: Arena) -> Judge:
     slug = unique_slugs(
         [name], taken=set(judges.values_list("slug", flat=True)) | {"people"}, longest=120
     )[0]
-    try:
-        with transaction.atomic():
-            return Judge.objects.create(
-                arena=arena,
-                name=name,
-                slug=slug,
-                kind=Judge.Kind.CROWD,
-                configuration=CONFIGURATION,
-            )
-    except IntegrityError:
-        # Somebody else opened the first ballot in the same moment.
-        if found := find_crowd(arena):
-            return found
-        raise
+    return Judge.objects.create(
+        arena=arena,
+        name=name,
+        slug=slug,
+        kind=Judge.Kind.CROWD,
+        configuration=CONFIGURATION,
+    )
 
 
 def voter_of(request: HttpRequest, arena: Arena, *, create: bool = False) -> Voter | None:

@@ -7,6 +7,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from judges import voters
 from judges.models import Judge, Voter
 from judges.voters import COOKIE, claim_votes, crowd_of, remember_voter, voter_of, voters_of
 from tests.cast import make_arena, make_judge
@@ -104,6 +105,15 @@ def test_votes_of_one_account_do_not_go_to_another():
     assert claim_votes(user=basil, token=token) == 0
     voter.refresh_from_db()
     assert voter.user == ada
+
+
+def test_two_first_ballots_at_the_same_moment_share_one_crowd(monkeypatch):
+    arena = make_arena()
+    made_meanwhile = crowd_of(arena)
+    first_look = iter([None])
+    look = voters.find_crowd
+    monkeypatch.setattr(voters, "find_crowd", lambda arena: next(first_look, look(arena)))
+    assert crowd_of(arena) == made_meanwhile
 
 
 def test_the_crowd_of_the_browser_is_apart_from_imported_people():
