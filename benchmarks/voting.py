@@ -136,8 +136,10 @@ class Load:
                 continue
             self.nexts.append(seconds)
             if self.think:
-                left = max(0.0, self.until - time.perf_counter())
-                await asyncio.sleep(min(rng.expovariate(1 / self.think), left))
+                thinks = rng.expovariate(1 / self.think)
+                if time.perf_counter() + thinks >= self.until:
+                    return  # all voters at once in the last second would be another load
+                await asyncio.sleep(thinks)
             form = {
                 "ballot": key[1],
                 "csrfmiddlewaretoken": token[1],
@@ -148,7 +150,7 @@ class Load:
                 *(self.timed(browser, "vote", "POST", path, form) for _ in range(2))
             )
             self.votes.extend(seconds for _, seconds in answers)
-            if any(key[1] in reply.header("Location") for reply, _ in answers):
+            if any(key[1] in reply.header("location") for reply, _ in answers):
                 self.accepted.add(key[1])
             else:
                 self.statuses["vote that leads elsewhere than to its reveal"] += 1
