@@ -148,7 +148,7 @@ def _sql_of(seen: QuerySet) -> tuple[str, tuple]:
     try:
         return seen.query.sql_with_params()
     except EmptyResultSet:
-        return "SELECT NULL WHERE 1 = 0", ()
+        return "SELECT 0 WHERE 1 = 0", ()  # 0 and not NULL: PostgreSQL takes a lone NULL for text
 
 
 def _any_left(arena: Arena, seen: QuerySet, rng: random.Random) -> Battle | None:
