@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # What turns verdicts into figures, beside the engine itself.
 AROUND_THE_ENGINE = ("cells.py", "rankings.py", "reports.py", "snapshots.py")
-LIBRARIES = ("numpy", "scipy", "choix")
+LIBRARIES = ("numpy", "scipy")
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Asking models over the network. Only workers import this."""

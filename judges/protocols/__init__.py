@@ -1,0 +1,1 @@
+"""How LLM judges are asked, and how their replies are read."""
