@@ -1,4 +1,4 @@
-"""What an endpoint is to a run: a place that answers requests, at a price, within limits, or fails for a reason."""
+"""What an endpoint is to a run: it answers requests, at a price and within limits, or fails for a reason."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -66,7 +66,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply with what it took. Tokens are None where the server tells none or lies (below zero, no number)."""
+    """A reply with what it took. Tokens are None where the server tells none, or what can't be true."""
 
     reply: Reply
     input_tokens: int | None = None
