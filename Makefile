@@ -18,6 +18,7 @@ demo:  ## Jurybox with demo data on http://127.0.0.1:8000 (JURYBOX_PORT changes 
 	@.venv/bin/python -m bin.demo
 
 # The second run is for another database: TEST_DATABASE_URL=postgres://user:password@127.0.0.1/name
+# It repeats the tests that touch the database.
 # Of the browser it repeats the whole journey: the other tests ask each page's queries of it.
 JOURNEY = tests/e2e/test_whole_journey.py
 OTHER_PAGES = $(filter-out $(JOURNEY),$(wildcard tests/e2e/test_*.py))
@@ -26,7 +27,7 @@ test: lint chromium  ## every check and every test; TEST_DATABASE_URL adds a run
 	$(PYTEST)
 ifneq ($(TEST_DATABASE_URL),)
 	@echo "Once more on the database of TEST_DATABASE_URL"
-	@DATABASE_URL="$$TEST_DATABASE_URL" $(PYTEST) $(addprefix --ignore ,$(OTHER_PAGES))
+	@DATABASE_URL="$$TEST_DATABASE_URL" $(PYTEST) -p tests.another_database $(addprefix --ignore ,$(OTHER_PAGES))
 endif
 
 lint:  ## style, types, templates, migrations, containers
