@@ -1,7 +1,20 @@
 from django.contrib import admin
 from django.db import models
 
-from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
+from arena.models import (
+    AccessToken,
+    Arena,
+    AuditEntry,
+    Battle,
+    Category,
+    Image,
+    Invitation,
+    Membership,
+    Output,
+    Pair,
+    Prompt,
+    System,
+)
 from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 
 
@@ -65,3 +78,42 @@ class BattleAdmin(Shown, LargeTableAdmin):
     list_select_related = ["system_a", "system_b", "arena"]
     # By the pair, which has an index: the battle's own two columns have none.
     exact_search = ("pair__system_a__slug", "pair__system_b__slug", "prompt__source_id")
+
+
+# Members, invitations, tokens and images are changed on their own pages, which keep the audit log.
+@admin.register(Membership)
+class MembershipAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "user", "arena", "role", "created_at"]
+    list_select_related = ["user", "arena"]
+    list_filter = ["role"]
+    exact_search = ("user__email", "user__username", "arena__slug")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "arena", "role", "note", "expires_at", "revoked_at", "used"]
+    list_select_related = ["arena"]
+    exact_search = ("arena__slug",)
+    exclude = ("token_digest",)
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "user", "name", "scope", "expires_at", "revoked_at", "last_used_on"]
+    list_select_related = ["user"]
+    exact_search = ("user__email", "user__username")
+    exclude = ("digest",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "at", "arena", "actor", "act", "subject"]
+    list_select_related = ["arena", "actor"]
+    exact_search = ("arena__slug", "actor__email", "actor__username")
+
+
+@admin.register(Image)
+class ImageAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "name", "arena", "width", "height", "size", "created_at"]
+    list_select_related = ["arena"]
+    exact_search = ("arena__slug",)

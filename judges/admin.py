@@ -5,9 +5,12 @@ from django.http import HttpRequest
 
 from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 from judges.models import (
+    Ballot,
+    Exclusion,
     GoldItem,
     Judge,
     JudgeRun,
+    Ranking,
     Retraction,
     Score,
     Verdict,
@@ -107,3 +110,37 @@ class GoldItemAdmin(LargeTableAdmin):
     list_select_related = ["arena"]
     search_fields = ["source_id", "arena__slug"]
     autocomplete_fields = ["arena"]
+
+
+@admin.register(Ballot)
+class BallotAdmin(Shown, LargeTableAdmin):
+    list_display = [
+        "id",
+        "arena",
+        "voter",
+        "battle_id",
+        "purpose",
+        "state",
+        "outcome",
+        "decided_at",
+    ]
+    list_select_related = ["arena", "voter"]
+    exact_search = ("battle_id", "voter__handle", "arena__slug")
+    exclude = ("network",)
+
+
+@admin.register(Ranking)
+class RankingAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "arena", "voter", "prompt_id", "state", "decided_at"]
+    list_select_related = ["arena", "voter"]
+    exact_search = ("prompt_id", "voter__handle", "arena__slug")
+    exclude = ("network",)
+
+
+@admin.register(Exclusion)
+class ExclusionAdmin(Shown, LargeTableAdmin):
+    """Made on the voters page, which keeps the audit log and refreshes what is counted."""
+
+    list_display = ["id", "voter", "is_excluded", "reason", "by", "created_at"]
+    list_select_related = ["voter", "by"]
+    exact_search = ("voter__handle",)

@@ -1,6 +1,7 @@
 """The admin stays usable when tables have a million rows."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
@@ -8,13 +9,29 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from arena.models import Battle, Category, Output, Pair, Prompt
+from arena.models import (
+    AccessToken,
+    Arena,
+    AuditEntry,
+    Battle,
+    Category,
+    Image,
+    Invitation,
+    Membership,
+    Output,
+    Pair,
+    Prompt,
+)
 from config.admin import LargeTableAdmin
 from judges.models import (
+    Ballot,
+    Exclusion,
     GoldItem,
     JudgeRun,
     Outcome,
+    Ranking,
     Retraction,
     Score,
     Verdict,
@@ -23,6 +40,7 @@ from judges.models import (
 )
 from ratings.models import JudgeReport, Publication, Rating, Snapshot
 from tests import cast
+from tests.accounts import make_user
 from tests.api_client import make_published_arena
 
 OURS = [
@@ -30,7 +48,10 @@ OURS = [
     for model in admin.site._registry
     if model.__module__.split(".")[0] in ("arena", "judges", "ratings")
 ]
-APPEND_ONLY = [Verdict, Snapshot, Rating, JudgeReport, Publication, Battle, Output, Pair, Voter]
+APPEND_ONLY = [
+    Verdict, Snapshot, Rating, JudgeReport, Publication, Battle, Output, Pair, Voter, Ballot, Ranking,
+    Exclusion, AuditEntry, AccessToken, Invitation, Membership, Image,
+]  # fmt: skip
 NEVER_DELETED = [model for model in OURS if model not in (Category, GoldItem)]
 WHOLE_COUNT = re.compile(r"\bCOUNT\(", re.IGNORECASE)
 
@@ -55,6 +76,7 @@ def arena(settings):
     GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=Outcome.A
     )
+    add_people(arena, Voter.objects.filter(judge__arena=arena).first())
     return arena
 
 
@@ -75,7 +97,8 @@ def test_every_table_that_people_look_at_has_a_page():
     found = {model.__name__ for model in OURS}
     assert found >= {
         "Arena", "Category", "Prompt", "System", "Output", "Battle", "Judge", "Voter", "Verdict",
-        "JudgeRun", "GoldItem", "Snapshot", "JudgeReport", "Publication",
+        "JudgeRun", "GoldItem", "Snapshot", "JudgeReport", "Publication", "Ballot", "Ranking", "Exclusion",
+        "Membership", "Invitation", "AccessToken", "AuditEntry", "Image",
     }  # fmt: skip
     assert all(isinstance(admin.site._registry[model], LargeTableAdmin) for model in OURS)
 
@@ -116,6 +139,25 @@ def test_whatever_a_list_reads_of_its_table_has_a_limit(staff, arena, monkeypatc
             assert all("LIMIT" in sql for sql in reads)
 
 
+def add_people(arena: Arena, voter: Voter) -> None:
+    """Of all that people leave behind, one row each."""
+    user = make_user(f"friend-of-{arena.slug}")
+    soon = timezone.now() + timedelta(days=1)
+    Membership.objects.create(arena=arena, user=user, role="voter")
+    Invitation.objects.create(
+        arena=arena, token_digest=f"digest of {arena.slug}", role="voter", expires_at=soon
+    )
+    AccessToken.objects.create(user=user, name="Cron", digest=f"digest {user.pk}", expires_at=soon)
+    AuditEntry.objects.create(arena=arena, actor=user, act="exclude voter")
+    Image.objects.create(arena=arena, name="cat.png", digest="d", width=1, height=1, size=9)
+    battle = Battle.objects.filter(arena=arena).first()
+    Ballot.objects.create(
+        arena=arena, voter=voter, battle=battle, shown_first=0, network="hash of an address"
+    )
+    Ranking.objects.create(arena=arena, voter=voter, prompt=battle.prompt)
+    Exclusion.objects.create(voter=voter, reason="Too fast", by=user)
+
+
 def add_rows(arena) -> None:
     """More of every table, each in relation to different rows."""
     for number in range(6):
@@ -124,7 +166,9 @@ def add_rows(arena) -> None:
         systems = [cast.make_system(other, name) for name in ("Ada", "Basil")]
         battle = cast.make_battle(*systems, cast.make_prompt(other, f"Poem {number}"))
         people = cast.make_judge(other)
-        verdict = cast.make_verdict(battle, people, Outcome.A, cast.make_voter(people, "alice"))
+        voter = cast.make_voter(people, "alice")
+        verdict = cast.make_verdict(battle, people, Outcome.A, voter)
+        add_people(other, voter)
         VerdictTrace.objects.create(verdict=verdict)
         JudgeRun.objects.create(arena=other, judge=people)
         Score.objects.create(arena=other, judge=people, output=battle.output_a, value=1)
@@ -152,6 +196,16 @@ def test_a_list_of_more_rows_than_are_counted_ends_there(staff, monkeypatch):
     page = staff.get(address(Prompt, "changelist"), {"p": 3})
     assert page.context["cl"].result_count == 121
     assert len(page.context["cl"].result_list) == 21
+
+
+def test_no_digest_of_a_secret_is_shown(staff, arena):
+    for model, secret in (
+        (AccessToken, AccessToken.objects.get().digest),
+        (Invitation, Invitation.objects.get().token_digest),
+        (Ballot, "hash of an address"),
+    ):
+        page = staff.get(address(model, "change", model.objects.get().pk)).content.decode()
+        assert secret not in page
 
 
 def test_what_is_written_once_is_only_shown(staff, arena, subtests):
