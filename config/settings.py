@@ -155,6 +155,10 @@ SWEEP_SECONDS = env.number("JURYBOX_SWEEP_SECONDS", 30, at_least=1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
     "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},
+    "sweep-derivations": {
+        "task": "judges.tasks.sweep_derivations",
+        "schedule": SWEEP_SECONDS,
+    },
     "sweep-voters": {"task": "ratings.tasks.sweep_voters", "schedule": SWEEP_SECONDS},
     "sweep-leaks": {"task": "arena.tasks.sweep_leaks", "schedule": SWEEP_SECONDS},
     "sweep-ballots": {"task": "judges.tasks.sweep_ballots", "schedule": 600},

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 from judges.models import (
     Ballot,
+    Derivation,
     Exclusion,
     GoldItem,
     Judge,
@@ -48,6 +49,13 @@ class JudgeRunAdmin(Shown, LargeTableAdmin):
     list_select_related = ["judge", "arena"]
     list_filter = ["state"]
     exact_search = ("judge__slug", "arena__slug")
+
+
+@admin.register(Derivation)
+class DerivationAdmin(Shown, LargeTableAdmin):
+    list_display = ["judge", "stale_since", "computed_at", "seconds", "withdrawn_at", "error"]
+    list_select_related = ["judge"]
+    exact_search = ("judge__slug", "judge__arena__slug")
 
 
 class TraceInline(Shown, admin.StackedInline):

@@ -611,3 +611,45 @@ class Exclusion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.voter} {'excluded' if self.is_excluded else 'taken in again'}"
+
+
+class Derivation(Lease):
+    """Keeps the verdicts of a judge current that follow from those of others: of a jury or a cascade.
+
+    ``stale_since`` says since when ``sources`` have said something else; ``figures`` is what the last pass came
+    to.
+    """
+
+    judge = models.OneToOneField(Judge, models.CASCADE, related_name="derivation", primary_key=True)
+    sources = models.ManyToManyField(
+        Judge, related_name="derivations", blank=True, help_text="Whose verdicts it follows from."
+    )
+    stale_since = models.DateTimeField(null=True, blank=True)
+    rests_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Not begun before, so that long passes leave room for others.",
+    )
+    computed_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0)
+    figures = models.JSONField(default=dict, blank=True)
+    withdrawn_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when a cascade no longer claims what it was made for.",
+    )
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["judge"]
+        indexes = [
+            models.Index(
+                fields=["stale_since"],
+                condition=Q(stale_since__isnull=False),
+                name="derivation_stale",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Verdicts of {self.judge}"

@@ -34,3 +34,18 @@ def sweep_rankings() -> int:
     from judges import rankings
 
     return rankings.sweep_rankings()
+
+
+@shared_task
+def derive(key: int) -> bool:
+    """Bring the verdicts of a jury or a cascade up to date."""
+    from judges import derivations
+
+    return derivations.refresh(key)
+
+
+@shared_task
+def sweep_derivations() -> int:
+    from judges import derivations
+
+    return derivations.sweep()

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from arena.models import Arena, Battle, Pair, Prompt, System
-from judges.exclusions import last_exclusion_id, standing_exclusions
+from judges.cuts import Cut, watermark
+from judges.exclusions import standing_exclusions
 from judges.models import Exclusion, Retraction, Verdict, Voter
 from ratings.engine.tallies import ClusteredTallies, Tallies, tally, tally_by_cluster
 from ratings.slices import Slice, judge_ids, voter_ids
@@ -20,15 +21,6 @@ FETCH_ROWS = 50_000
 VOTERS_AT_ONCE = 500
 REASONS_NAMED = 5
 BY_CHOICE = "left out of this leaderboard by choice"
-
-
-class Cut(NamedTuple):
-    """A moment: the last verdict, retraction and exclusion that were there, by id. What came later isn't
-    counted, so a figure can be computed again at any time."""
-
-    verdict: int
-    retraction: int
-    exclusion: int = 0
 
 
 class SetAside(NamedTuple):
@@ -254,15 +246,6 @@ def _which(arena: Arena, slice: Slice, ids: list[int] | None, *, cut: Cut, path:
 
 def _midnight(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=UTC)
-
-
-def watermark() -> Cut:
-    """The cut through time that is now."""
-    return Cut(
-        Verdict.objects.aggregate(last=Max("pk"))["last"] or 0,
-        Retraction.objects.aggregate(last=Max("pk"))["last"] or 0,
-        last_exclusion_id(),
-    )
 
 
 def _fetch(query: QuerySet) -> np.ndarray:

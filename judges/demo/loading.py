@@ -12,6 +12,8 @@ from arena.demo.texts import CATEGORIES, LICENCE, texts
 from arena.matchmaking import plan_pairs
 from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System, WhoVotes
 from judges.demo.panel import PANEL_NAME, PERIOD, simulate_votes
+from judges.derivations import derive
+from judges.juries.making import make_jury
 from judges.models import Judge, Outcome, Verdict, Voter
 from judges.programs import PROGRAMS
 from judges.runs import make_program_judge, start_run, work_on
@@ -40,12 +42,16 @@ JUDGES = {
     "first_sentence_overlap": "First-sentence overlap",
     "longer_is_better": "Longer is better",
 }
+# Three of them decide together, by majority.
+JURY = "Jury of programs"
+JURORS = ("rouge_l", "chrf", "first_sentence_overlap")
 
 
 def load_demo() -> Arena:
     """Make the demo arena, or finish it; a second call changes nothing."""
     arena = _make_what_is_compared()
     _let_the_panel_vote(arena)
+    jurors = []
     for program, name in JUDGES.items():
         judge = make_program_judge(arena=arena, program=PROGRAMS[program], name=name)
         run = start_run(judge=judge)
@@ -53,6 +59,9 @@ def load_demo() -> Arena:
             work_on(run)
         else:
             run.delete()
+        if program in JURORS:
+            jurors.append(judge)
+    derive(judge=make_jury(arena=arena, name=JURY, members=jurors))
     return arena
 
 

@@ -27,6 +27,7 @@ from arena.models import (
 from config.admin import LargeTableAdmin
 from judges.models import (
     Ballot,
+    Derivation,
     Exclusion,
     GoldItem,
     JudgeRun,
@@ -50,7 +51,8 @@ OURS = [
 ]
 APPEND_ONLY = [
     Verdict, Snapshot, Rating, JudgeReport, Publication, Battle, Output, Pair, Voter, Ballot, Ranking,
-    Exclusion, AuditEntry, AccessToken, Invitation, Membership, Image,
+    Exclusion, AuditEntry, AccessToken, Derivation, Invitation,
+    Membership, Image,
 ]  # fmt: skip
 NEVER_DELETED = [model for model in OURS if model not in (Category, GoldItem)]
 WHOLE_COUNT = re.compile(r"\bCOUNT\(", re.IGNORECASE)
@@ -72,6 +74,7 @@ def arena(settings):
     arena = make_published_arena()
     judge = arena.judges.get(slug="judge-llm")
     JudgeRun.objects.create(arena=arena, judge=judge, total=3)
+    Derivation.objects.create(judge=judge)
     Score.objects.create(arena=arena, judge=judge, output=arena.outputs.first(), value=0.5)
     GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=Outcome.A
@@ -171,6 +174,7 @@ def add_rows(arena) -> None:
         add_people(other, voter)
         VerdictTrace.objects.create(verdict=verdict)
         JudgeRun.objects.create(arena=other, judge=people)
+        Derivation.objects.create(judge=people)
         Score.objects.create(arena=other, judge=people, output=battle.output_a, value=1)
         GoldItem.objects.create(
             arena=other, source_id="g", prompt="?", output_a="a", output_b="b", expected=0
