@@ -133,10 +133,12 @@ def skip_ballot(*, ballot: Ballot, network: str = "") -> Ballot:
 
 
 @transaction.atomic
-def undo_ballot(*, ballot: Ballot) -> Ballot:
-    """Take back a vote or a skip: the verdicts get retractions, and the voter a fresh ballot on the same.
+def undo_ballot(*, ballot: Ballot) -> Ballot | None:
+    """Take back a vote or a skip; again, it changes nothing. An open ballot is returned as it is.
 
-    Undoing again gives the same fresh ballot. An open ballot is returned as it is.
+    After a skip or a gold item the voter gets a fresh ballot on the same. A vote on a battle was answered with
+    who wrote what, and a second one would not be blind: its verdicts get retractions, and the battle
+    doesn't come back. Then None is returned.
     """
     ballot = _locked(ballot)
     if ballot.state == Ballot.State.OPEN:
@@ -146,13 +148,15 @@ def undo_ballot(*, ballot: Ballot) -> Ballot:
     )
     if later := same.filter(repetition__gt=ballot.repetition).order_by("-repetition").first():
         return later
-    verdicts = Verdict.objects.filter(
-        voter=ballot.voter, battle=ballot.battle, repetition=ballot.repetition
-    )
     if ballot.state == Ballot.State.VOTED:
-        for verdict in verdicts if ballot.battle_id else ():
-            retract_verdict(verdict=verdict, reason="undone by the voter")
         Ballot.objects.filter(pk=ballot.pk).update(state=Ballot.State.UNDONE)
+    if ballot.battle_id and ballot.state != Ballot.State.SKIPPED:
+        verdicts = Verdict.objects.filter(
+            voter=ballot.voter, battle=ballot.battle, repetition=ballot.repetition
+        )
+        for verdict in verdicts:
+            retract_verdict(verdict=verdict, reason="undone by the voter")
+        return None
     return Ballot.objects.create(
         arena=ballot.arena,
         voter=ballot.voter,
@@ -165,10 +169,8 @@ def undo_ballot(*, ballot: Ballot) -> Ballot:
 
 
 def last_decided(*, voter: Voter) -> Ballot | None:
-    """The ballot that undo would take back."""
-    decided = Ballot.objects.filter(
-        voter=voter, state__in=(Ballot.State.VOTED, Ballot.State.SKIPPED)
-    )
+    """The ballot that undo takes back. Also after it did, so that undo twice doesn't reach the one before."""
+    decided = Ballot.objects.filter(voter=voter).exclude(state=Ballot.State.OPEN)
     return decided.select_related(*_RELATED).order_by("-decided_at", "-pk").first()
 
 

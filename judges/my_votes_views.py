@@ -51,7 +51,7 @@ def mine(request: HttpRequest, arena: str) -> HttpResponse:
 
 @require_POST
 def retract(request: HttpRequest, arena: str, key: object) -> HttpResponse:
-    """Take a vote back; the battle lies open again. A second time changes nothing."""
+    """Take a vote back. A second time changes nothing."""
     place = visible_arena(request.user, arena)
     voter = voter_of(request, place)
     ballot = ballot_by_key(key=key, voter=voter) if voter else None
@@ -61,8 +61,8 @@ def retract(request: HttpRequest, arena: str, key: object) -> HttpResponse:
         undo_ballot(ballot=ballot)
         messages.success(
             request,
-            "The vote was taken back and isn’t counted any more. When you vote next, you are "
-            "asked about the battle again; skip it to leave it undecided.",
+            "The vote was taken back and isn’t counted any more. You won’t be asked about that battle "
+            "again: you have seen who wrote its answers.",
         )
     return redirect("judges:my-votes", place.slug)
 

@@ -125,12 +125,14 @@ def undo(request: HttpRequest, arena: str) -> HttpResponse:
         ranking = last_decided(voter=voter)
     if ranking is None:
         messages.info(request, "There is no order of yours to take back.")
-    elif ranking.state == Ranking.State.SKIPPED:
-        undo_ranking(ranking=ranking)
+    elif undo_ranking(ranking=ranking) is not None:
         messages.info(request, "Here are the answers again that you skipped.")
     else:
-        undo_ranking(ranking=ranking)
-        messages.info(request, "Your order was taken back. Here are the same answers again.")
+        messages.info(
+            request,
+            "Your order was taken back and isn’t counted. Those answers won’t come again: you have "
+            "seen who wrote them.",
+        )
     return redirect("judges:rank", place.slug)
 
 

@@ -114,10 +114,12 @@ def skip_ranking(*, ranking: Ranking, network: str = "") -> Ranking:
 
 
 @transaction.atomic
-def undo_ranking(*, ranking: Ranking) -> Ranking:
-    """Take back an order or a skip: the voter gets the same outputs again, in the order of before.
+def undo_ranking(*, ranking: Ranking) -> Ranking | None:
+    """Take back an order or a skip. Undoing again changes nothing; an open ranking is returned as it is.
 
-    The ranking that lay open meanwhile is given up. Undoing again gives the same fresh ranking.
+    After a skip the voter gets the same outputs again, in the order of before, and the ranking that lay open
+    meanwhile is given up. An order was answered with who wrote what, so its prompt doesn't come back and None
+    is returned.
     """
     ranking = _locked(ranking)
     if ranking.state == Ranking.State.OPEN:
@@ -125,10 +127,12 @@ def undo_ranking(*, ranking: Ranking) -> Ranking:
     same = Ranking.objects.filter(voter=ranking.voter, prompt=ranking.prompt)
     if later := _whole(same.filter(repetition__gt=ranking.repetition)).last():
         return later
+    if ranking.state != Ranking.State.SKIPPED:
+        undone = Ranking.objects.filter(pk=ranking.pk, state=Ranking.State.DECIDED)
+        if undone.update(state=Ranking.State.UNDONE):
+            _announce(ranking)
+        return None
     Ranking.objects.filter(voter=ranking.voter, state=Ranking.State.OPEN).delete()
-    if ranking.state == Ranking.State.DECIDED:
-        Ranking.objects.filter(pk=ranking.pk).update(state=Ranking.State.UNDONE)
-        _announce(ranking)
     return _create(
         ranking.arena,
         ranking.voter,
@@ -139,10 +143,8 @@ def undo_ranking(*, ranking: Ranking) -> Ranking:
 
 
 def last_decided(*, voter: Voter) -> Ranking | None:
-    """The ranking that undo would take back."""
-    decided = Ranking.objects.filter(
-        voter=voter, state__in=(Ranking.State.DECIDED, Ranking.State.SKIPPED)
-    )
+    """The ranking that undo takes back. Also after it did, so that undo twice doesn't reach the one before."""
+    decided = Ranking.objects.filter(voter=voter).exclude(state=Ranking.State.OPEN)
     return _whole(decided).order_by("-decided_at", "-pk").first()
 
 

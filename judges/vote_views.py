@@ -165,12 +165,15 @@ def undo(request: HttpRequest, arena: str) -> HttpResponse:
         ballot = last_decided(voter=voter)
     if ballot is None:
         said = "There is no vote of yours to take back."
+    elif undo_ballot(ballot=ballot) is None:
+        said = (
+            "Your vote was taken back and isn’t counted. That battle won’t come again: you have seen "
+            "who wrote its answers."
+        )
     elif ballot.state == Ballot.State.SKIPPED:
-        undo_ballot(ballot=ballot)
         said = "Here is the battle again that you skipped."
     else:
-        undo_ballot(ballot=ballot)
-        said = "Your vote was taken back. Here is the battle again."
+        said = "Your answer was taken back. Here it is again."
     return _onward(request, place, voter, said)
 
 

@@ -103,6 +103,8 @@
     if (event.detail.target !== stage) return;
     // A ballot that was put on the stage directly doesn't wait in the wings as well.
     if (stage.querySelector("[data-ballot], [data-vote-end]")) upcoming.replaceChildren();
+    // htmx would take the new forms over some milliseconds later: a quick key would load a whole page.
+    htmx.process(stage);
     window.scrollTo({ top: 0 });
     show();
   });

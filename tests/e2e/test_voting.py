@@ -107,7 +107,7 @@ def test_a_vote_by_thumb_on_a_phone(open_page, arena: Arena, axe):
     axe(page)
 
 
-def test_a_vote_undone_and_cast_again_without_scripts(open_page, arena: Arena):
+def test_a_vote_undone_and_another_cast_without_scripts(open_page, arena: Arena):
     page = open_page(java_script_enabled=False)
     page.goto(reverse("judges:vote", args=[arena.slug]))
     page.get_by_role("button", name="A is better").click()

@@ -153,17 +153,20 @@ def test_skipped_battles_do_not_come_back(arena, carol):
     assert not cast_by(carol).exists()
 
 
-def test_undo_takes_the_vote_back_and_asks_again(arena, carol):
-    ballot = vote(arena, carol, Outcome.A)
-    again = undo_ballot(ballot=last_decided(voter=carol))
-    assert again.battle == ballot.battle
-    assert again.shown_first == ballot.shown_first
-    assert Retraction.objects.get().verdict == cast_by(carol).get()
-    assert undo_ballot(ballot=ballot) == again
-    assert next_ballot(arena=arena, voter=carol) == again
-    cast_ballot(ballot=again, outcome=Outcome.B)
-    assert cast_by(carol).get(retraction=None).outcome == Outcome.B
-    assert last_decided(voter=carol) == again
+def test_undo_takes_the_vote_back_and_the_battle_never_comes_again(arena, carol):
+    before, ballot = vote(arena, carol, Outcome.B), vote(arena, carol, Outcome.A)
+    for _ in range(2):
+        assert undo_ballot(ballot=last_decided(voter=carol)) is None
+    assert undo_ballot(ballot=ballot) is None
+    assert Retraction.objects.get().verdict == cast_by(carol).get(battle=ballot.battle)
+    assert cast_by(carol).get(retraction=None).battle == before.battle
+    with pytest.raises(BallotDecided):
+        cast_ballot(ballot=ballot, outcome=Outcome.B)
+    met = set()
+    while following := next_ballot(arena=arena, voter=carol):
+        skip_ballot(ballot=following)
+        met.add(following.battle_id)
+    assert ballot.battle_id not in met
 
 
 def test_undo_of_a_skip_brings_the_battle_back(arena, carol):

@@ -126,7 +126,7 @@ def test_a_vote_that_is_sent_twice_is_answered_twice_and_counted_once(client, ar
     assert cast_here(arena).count() == 1
 
 
-def test_a_second_thought_needs_undo(client, arena):
+def test_a_second_thought_after_the_reveal_is_not_counted(client, arena):
     ballot = open_ballot(client, arena)
     send(client, arena, ballot, "tie")
     page = send(client, arena, ballot, "first", **HTMX)
@@ -157,13 +157,24 @@ def test_skipping_goes_to_another_battle(client, arena):
     assert not cast_here(arena).exists()
 
 
-def test_undo_brings_the_last_battle_back(client, arena):
+def test_undo_takes_the_last_vote_back_however_often_it_is_sent(client, arena):
+    for choice in ("first", "tie"):
+        ballot = open_ballot(client, arena)
+        send(client, arena, ballot, choice)
+    open_ballot(client, arena)
+    for _ in range(2):
+        response = client.post(address(arena, "vote-undo"), follow=True)
+        assert b"Your vote was taken back" in response.content
+        assert Ballot.objects.get(key=key_on(response)).battle != ballot.battle
+    assert Retraction.objects.get().verdict.battle == ballot.battle
+
+
+def test_undo_of_a_skip_brings_the_battle_back(client, arena):
     ballot = open_ballot(client, arena)
-    send(client, arena, ballot)
-    response = client.post(address(arena, "vote-undo"), follow=True)
-    assert b"Your vote was taken back" in response.content
-    assert Ballot.objects.get(key=key_on(response)).battle == ballot.battle
-    assert Retraction.objects.count() == 1
+    send(client, arena, ballot, "skip")
+    for _ in range(2):
+        response = client.post(address(arena, "vote-undo"), follow=True)
+        assert Ballot.objects.get(key=key_on(response)).battle == ballot.battle
 
 
 def test_undo_without_a_vote_says_so(client, arena):
