@@ -5,6 +5,12 @@ from arena.models import Arena
 from tests import cast
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser first, else one process still walks over pages when the other has nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
     """A file for SQLite, as the site has one.
