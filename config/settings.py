@@ -152,6 +152,8 @@ CELERY_TIMEZONE = "UTC"
 # How long a claimed job may run before the sweeper takes it for dead, and how often it looks.
 JOB_LEASE_SECONDS = env.number("JURYBOX_JOB_LEASE_SECONDS", 600, at_least=5)
 SWEEP_SECONDS = env.number("JURYBOX_SWEEP_SECONDS", 30, at_least=1)
+# How many workers take turns at one run of an LLM judge. Its endpoint's concurrency is that of all of them.
+RUN_WORKERS = env.number("JURYBOX_RUN_WORKERS", 1, at_least=1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
     "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},

@@ -10,6 +10,7 @@ from judges.models import (
     Exclusion,
     GoldItem,
     Judge,
+    JudgeCall,
     JudgeRun,
     Ranking,
     Retraction,
@@ -56,6 +57,13 @@ class DerivationAdmin(Shown, LargeTableAdmin):
     list_display = ["judge", "stale_since", "computed_at", "seconds", "withdrawn_at", "error"]
     list_select_related = ["judge"]
     exact_search = ("judge__slug", "judge__arena__slug")
+
+
+@admin.register(JudgeCall)
+class JudgeCallAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "run_id", "battle_id", "output_id", "shown_first", "state", "failure"]
+    list_filter = ["state"]
+    exact_search = ("run", "battle", "failure")
 
 
 class TraceInline(Shown, admin.StackedInline):

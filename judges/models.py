@@ -129,11 +129,17 @@ class Voter(models.Model):
 
 
 class JudgeRun(Lease):
-    """One job: a judge asked about many battles."""
+    """One job: a judge asked about many battles.
+
+    A program's run counts battles. An LLM judge's counts calls: ``total``, ``done`` and ``failed`` are always
+    those of its JudgeCall rows, which are written with them in one transaction.
+    """
 
     class State(models.TextChoices):
+        PLANNED = "planned", "Planned"
         QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
+        PAUSED = "paused", "Paused"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
@@ -141,14 +147,33 @@ class JudgeRun(Lease):
     arena = models.ForeignKey(Arena, models.CASCADE, related_name="runs")
     judge = models.ForeignKey(Judge, models.CASCADE, related_name="runs", db_constraint=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
-    total = models.PositiveIntegerField(default=0, help_text="Battles to judge.")
+    selection = models.JSONField(
+        default=dict, blank=True, help_text="Which battles: see judges.runs.selection."
+    )
+    total = models.PositiveIntegerField(
+        default=0, help_text="Battles to judge by a program, calls to make to an LLM."
+    )
     done = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
+    verdicts_cast = models.PositiveIntegerField(default=0)
+    from_cache = models.PositiveIntegerField("answers from the cache", default=0)
     budget = models.DecimalField(
         "budget (USD)", max_digits=12, decimal_places=4, null=True, blank=True
     )
+    max_tokens = models.PositiveBigIntegerField("budget (tokens)", null=True, blank=True)
+    max_calls = models.PositiveIntegerField("budget (calls)", null=True, blank=True)
     cost = models.DecimalField("cost so far (USD)", max_digits=12, decimal_places=6, default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    calls_made = models.PositiveIntegerField(
+        default=0,
+        help_text="Answers and failures, those tried again counted again; no cached ones.",
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = LeaseQuerySet.as_manager()
@@ -156,6 +181,7 @@ class JudgeRun(Lease):
     class Meta:
         ordering = ["-id"]
         constraints = [
+            models.UniqueConstraint(fields=["id", "arena"], name="run_id_arena"),
             CompositeForeignKey(
                 fields=["judge", "arena"],
                 to="judges.Judge",
@@ -170,6 +196,10 @@ class JudgeRun(Lease):
 
     def __str__(self) -> str:
         return f"Run {self.pk}: {self.judge}"
+
+    @property
+    def is_llm(self) -> bool:
+        return self.judge.kind == Judge.Kind.LLM
 
 
 class Verdict(models.Model):
@@ -295,6 +325,187 @@ class VerdictTrace(models.Model):
 
     def __str__(self) -> str:
         return f"Trace of verdict {self.verdict_id}"
+
+
+class JudgeCall(models.Model):
+    """One question to an LLM judge in one run, and what came of it. The rows are the record of the work.
+
+    A battle is asked about once or in both orders, an output once, each as often as the judge repeats itself;
+    a preparation (the checklist of a prompt, a battle's adapted reference) comes before either. An open call is
+    claimed for a while by a worker; whose claim ran out it is open to all again.
+    """
+
+    class Purpose(models.TextChoices):
+        JUDGE = "judge", "Judge"
+        PREPARE = "prepare", "Prepare"
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        DONE = "done", "Done"
+        ERROR = "error", "Error"
+        CANCELLED = "cancelled", "Cancelled"
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    run = models.ForeignKey(
+        JudgeRun, models.CASCADE, related_name="calls", db_constraint=False, db_index=False
+    )
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.JUDGE)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="+", db_constraint=False)
+    battle = models.ForeignKey(
+        Battle, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False
+    )
+    pair = models.ForeignKey(
+        Pair, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
+    output = models.ForeignKey(
+        Output, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False
+    )
+    shown_first = models.PositiveSmallIntegerField(
+        choices=Verdict.Side.choices, null=True, blank=True
+    )
+    repetition = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    failure = models.CharField(max_length=30, blank=True, help_text="Why it failed, in a word.")
+    error = models.TextField(blank=True, help_text="The same in a sentence.")
+    text = models.TextField("raw completion", blank=True)
+    parse = models.JSONField(default=dict, blank=True)
+    choice = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="As the answers were shown: 0 the first, 1 the second, 2 a tie, 3 both bad.",
+    )
+    score = models.FloatField(null=True, blank=True)
+    confidence = models.FloatField(null=True, blank=True)
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, null=True, blank=True)
+    latency_ms = models.PositiveIntegerField("latency (ms)", null=True, blank=True)
+    from_cache = models.BooleanField(default=False)
+    attempts = models.PositiveIntegerField(default=0, help_text="How often it was claimed.")
+    most_tokens = models.PositiveIntegerField(
+        default=0, help_text="What it can take at the very most: set aside while it is asked."
+    )
+    most_cost = models.DecimalField(
+        "most that it can cost (USD)", max_digits=12, decimal_places=6, default=0
+    )
+    claim = models.UUIDField(null=True, blank=True, editable=False)
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["run", "state", "id"], name="call_of_run"),
+            models.Index(
+                fields=["run", "claimed_until"],
+                condition=Q(claimed_until__isnull=False),
+                name="call_claimed",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "battle", "shown_first", "repetition"],
+                condition=Q(purpose="judge", battle__isnull=False),
+                name="call_unique_battle",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "output", "repetition"],
+                condition=Q(purpose="judge", output__isnull=False),
+                name="call_unique_output",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "battle"],
+                condition=Q(purpose="prepare", battle__isnull=False),
+                name="call_unique_preparation_of_battle",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "prompt"],
+                condition=Q(purpose="prepare", battle__isnull=True),
+                name="call_unique_preparation_of_prompt",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    purpose="judge",
+                    battle__isnull=False,
+                    pair__isnull=False,
+                    output__isnull=True,
+                    shown_first__isnull=False,
+                    shown_first__in=[0, 1],
+                )
+                | Q(
+                    purpose="judge",
+                    battle__isnull=True,
+                    pair__isnull=True,
+                    output__isnull=False,
+                    shown_first__isnull=True,
+                )
+                | Q(
+                    purpose="prepare",
+                    battle__isnull=False,
+                    pair__isnull=False,
+                    output__isnull=True,
+                    shown_first__isnull=True,
+                )
+                | Q(
+                    purpose="prepare",
+                    battle__isnull=True,
+                    pair__isnull=True,
+                    output__isnull=True,
+                    shown_first__isnull=True,
+                ),
+                name="call_of_battle_output_or_prompt",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", finished_at__isnull=True)
+                | Q(state__in=["done", "error"], finished_at__isnull=False, claimed_until=None)
+                | Q(state="cancelled", claimed_until=None),
+                name="call_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(choice__isnull=True) | Q(choice__range=(0, 3)),
+                name="call_choice_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | Q(confidence__range=(0, 1)),
+                name="call_confidence_in_unit_interval",
+            ),
+            CompositeForeignKey(
+                fields=["run", "arena"],
+                to="judges.JudgeRun",
+                to_fields=["id", "arena"],
+                name="call_run_in_arena",
+                violation_error_message="The run belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["prompt", "arena"],
+                to="arena.Prompt",
+                to_fields=["id", "arena"],
+                name="call_prompt_in_arena",
+                violation_error_message="The prompt belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["battle", "arena", "pair", "prompt"],
+                to="arena.Battle",
+                to_fields=["id", "arena", "pair", "prompt"],
+                name="call_battle",
+                violation_error_message="Arena, pair and prompt must be the battle's.",
+            ),
+            CompositeForeignKey(
+                fields=["output", "arena"],
+                to="arena.Output",
+                to_fields=["id", "arena"],
+                name="call_output_in_arena",
+                violation_error_message="The output belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Call {self.pk} of run {self.run_id}"
 
 
 class Score(models.Model):

@@ -8,7 +8,10 @@ from judges.models import JudgeRun
 
 @shared_task
 def work_on_run(key: int) -> None:
-    runs.work_on(JudgeRun.objects.select_related("judge", "arena").get(pk=key))
+    """A turn at the run, and another message while there is work: what else waits comes between."""
+    run = JudgeRun.objects.select_related("judge", "arena").get(pk=key)
+    if runs.do_some(run):
+        work_on_run.delay(key)
 
 
 @shared_task

@@ -30,6 +30,8 @@ from judges.models import (
     Derivation,
     Exclusion,
     GoldItem,
+    Judge,
+    JudgeCall,
     JudgeRun,
     Outcome,
     Ranking,
@@ -73,7 +75,7 @@ def arena(settings):
     settings.BOOTSTRAP_ROUNDS = 200
     arena = make_published_arena()
     judge = arena.judges.get(slug="judge-llm")
-    JudgeRun.objects.create(arena=arena, judge=judge, total=3)
+    add_run(arena, judge)
     Derivation.objects.create(judge=judge)
     Score.objects.create(arena=arena, judge=judge, output=arena.outputs.first(), value=0.5)
     GoldItem.objects.create(
@@ -100,7 +102,8 @@ def test_every_table_that_people_look_at_has_a_page():
     found = {model.__name__ for model in OURS}
     assert found >= {
         "Arena", "Category", "Prompt", "System", "Output", "Battle", "Judge", "Voter", "Verdict",
-        "JudgeRun", "GoldItem", "Snapshot", "JudgeReport", "Publication", "Ballot", "Ranking", "Exclusion",
+        "JudgeRun", "JudgeCall", "GoldItem", "Snapshot",
+        "JudgeReport", "Publication", "Ballot", "Ranking", "Exclusion",
         "Membership", "Invitation", "AccessToken", "AuditEntry", "Image",
     }  # fmt: skip
     assert all(isinstance(admin.site._registry[model], LargeTableAdmin) for model in OURS)
@@ -161,6 +164,12 @@ def add_people(arena: Arena, voter: Voter) -> None:
     Exclusion.objects.create(voter=voter, reason="Too fast", by=user)
 
 
+def add_run(arena: Arena, judge: Judge) -> None:
+    run = JudgeRun.objects.create(arena=arena, judge=judge, total=3)
+    prompt = Prompt.objects.filter(arena=arena).first()
+    JudgeCall.objects.create(arena=arena, run=run, prompt=prompt, purpose="prepare")
+
+
 def add_rows(arena) -> None:
     """More of every table, each in relation to different rows."""
     for number in range(6):
@@ -173,7 +182,7 @@ def add_rows(arena) -> None:
         verdict = cast.make_verdict(battle, people, Outcome.A, voter)
         add_people(other, voter)
         VerdictTrace.objects.create(verdict=verdict)
-        JudgeRun.objects.create(arena=other, judge=people)
+        add_run(other, people)
         Derivation.objects.create(judge=people)
         Score.objects.create(arena=other, judge=people, output=battle.output_a, value=1)
         GoldItem.objects.create(

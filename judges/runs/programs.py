@@ -1,4 +1,4 @@
-"""Runs: a judge asked about many battles. Whatever is killed, no battle is judged twice."""
+"""Runs of program judges. Whatever is killed, no battle is judged twice."""
 
 import math
 from collections.abc import Iterator
@@ -13,13 +13,12 @@ from django.utils import timezone
 from arena.models import Arena, Battle
 from judges.models import Judge, JudgeRun, Verdict, VerdictTrace
 from judges.programs import MissingReference, Program, program_named, verdict
+from judges.runs.errors import RunError
 from judges.voting import announce
 
 CHUNK = 500
-
-
-class RunError(Exception):
-    """A run that can't be started or went wrong; str() says why."""
+# What failed is tried again when somebody asks; what is paused or over isn't worked on.
+WORKABLE = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING, JudgeRun.State.FAILED)
 
 
 def make_program_judge(
@@ -46,9 +45,14 @@ def make_program_judge(
 
 
 def start_run(*, judge: Judge) -> JudgeRun:
-    """A run of a program judge over the battles of its arena that it hasn't decided yet."""
+    """A run of a program judge over the battles of its arena that it hasn't decided yet.
+
+    Raises RunError for another judge: runs of LLM judges are planned first.
+    """
     if judge.kind != Judge.Kind.PROGRAM:
-        raise RunError(f"{judge} is not a program: only programs can be run here.")
+        raise RunError(
+            f"{judge} is not a program: an LLM judge is run by plan_run and confirm_run."
+        )
     return JudgeRun.objects.create(arena=judge.arena, judge=judge, total=_open(judge).count())
 
 
@@ -58,8 +62,7 @@ def work_on(run: JudgeRun) -> JudgeRun:
     A failure is kept on the run with its reason and raised again. A battle whose prompt lacks what the
     program needs counts as failed; it gets no verdict.
     """
-    finished = (JudgeRun.State.DONE, JudgeRun.State.CANCELLED)
-    if run.state in finished or not JudgeRun.objects.claim(run.pk):
+    if run.state not in WORKABLE or not JudgeRun.objects.claim(run.pk):
         return run
     run.refresh_from_db()
     # Battles may have come since the run was started, and those that failed are tried again.
@@ -84,12 +87,6 @@ def work_on(run: JudgeRun) -> JudgeRun:
     )
     run.refresh_from_db()
     return run
-
-
-def unfinished_runs() -> list[int]:
-    """Runs that nobody works on although they aren't finished: not begun yet, or their worker died."""
-    states = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING)
-    return list(JudgeRun.objects.unclaimed().filter(state__in=states).values_list("pk", flat=True))
 
 
 def _open(judge: Judge) -> QuerySet[Battle]:
@@ -186,9 +183,10 @@ def _store(
         for cast, (_, scores) in zip(verdicts, decided, strict=True)
     )
     run.done += len(decided)
+    run.verdicts_cast += len(decided)
     run.failed += failed
     # A battle that came during the run is judged with the rest.
     run.total = max(run.total, run.done + run.failed)
-    run.save(update_fields=["done", "failed", "total"])
+    run.save(update_fields=["done", "failed", "total", "verdicts_cast"])
     if verdicts:
         announce(arena_id=run.arena_id, judge_ids=[run.judge_id])

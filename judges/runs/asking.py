@@ -1,0 +1,175 @@
+"""A worker's turn at the run of an LLM judge: calls are claimed, asked side by side, and stored as they come.
+
+No more calls are claimed than are being asked, and a call gives up its place when its result is stored: so a
+worker that is killed loses at most what was in flight. The database is used from the worker's own thread
+(asgiref runs the coroutine beside it), one short transaction at a time.
+"""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from judges.endpoints.interface import Answer, CallError, Endpoint, Failure, Question
+from judges.llm_judges import endpoint_of, protocol_of
+from judges.models import JudgeCall, JudgeRun
+from judges.protocols.interface import JudgeProtocol, Reading
+from judges.runs.calls import (
+    LEASE_SECONDS,
+    Result,
+    claim_calls,
+    release_calls,
+    stop_run,
+    store_results,
+)
+from judges.runs.cases import case_of, fence_of, load_calls
+
+TURN_SECONDS = 60  # then the worker takes whatever else waits in the queue
+RENEW_SECONDS = LEASE_SECONDS / 6
+# So many failures of the endpoint in a row, without an answer between them, and the run stops.
+MOST_FAILURES_IN_A_ROW = 25
+DOWN = frozenset(
+    {Failure.SERVER, Failure.TIMEOUT, Failure.CONNECTION, Failure.RATE_LIMITED, Failure.MALFORMED}
+)
+
+MakeAsker = Callable[[Endpoint], AbstractAsyncContextManager[Any]]
+
+
+def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
+    """Ask the open calls of a running run for a while; whether there were any for this worker.
+
+    What goes wrong but for single calls is kept on the run and raised again.
+    """
+    try:
+        turn = _Turn(
+            run=run,
+            endpoint=endpoint_of(run.judge),
+            protocol=protocol_of(run.judge),
+            fence=fence_of(run),
+            guidelines=run.arena.guidelines,
+            claim=uuid.uuid4(),
+        )
+        async_to_sync(turn.go)(make_asker or _asker)
+        return turn.has_asked
+    except Exception as error:
+        stop_run(run.pk, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _asker(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
+    # Here, since it brings an HTTP client that no web process needs.
+    from judges.endpoints import Asker
+
+    return Asker(endpoint)
+
+
+@dataclass
+class _Turn:
+    run: JudgeRun
+    endpoint: Endpoint
+    protocol: JudgeProtocol
+    fence: str
+    guidelines: str
+    claim: uuid.UUID
+    in_a_row: int = 0
+    has_asked: bool = False
+
+    async def go(self, make_asker: MakeAsker) -> None:
+        ends = time.monotonic() + TURN_SECONDS
+        asked: dict[asyncio.Task[Result], int] = {}
+        try:
+            async with make_asker(self.endpoint) as asker:
+                while True:
+                    more = time.monotonic() < ends
+                    for call in await sync_to_async(self.claimed)(list(asked.values()), more=more):
+                        asked[asyncio.create_task(self.ask(asker, call))] = call.pk
+                    if not asked:
+                        return
+                    self.has_asked = True
+                    done, _ = await asyncio.wait(
+                        asked, timeout=RENEW_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    await self.keep(done)
+                    for task in done:
+                        del asked[task]
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+            await sync_to_async(release_calls)(self.run.pk, claim=self.claim)
+
+    def claimed(self, mine: list[int], *, more: bool) -> list[JudgeCall]:
+        """Further calls to ask; renews the lease of those that are being asked."""
+        at_most = self.endpoint.concurrency if more else 0
+        return load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
+
+    async def keep(self, done: set[asyncio.Task[Result]]) -> None:
+        """Store what came, then raise what went wrong with none of our calls to blame."""
+        results = [task.result() for task in done if task.exception() is None]
+        if results:
+            await sync_to_async(store_results)(self.run.pk, results)
+        for task in done:
+            if error := task.exception():
+                raise error
+        for result in results:
+            self.in_a_row = self.in_a_row + 1 if result.failure in DOWN else 0
+        if self.in_a_row >= max(MOST_FAILURES_IN_A_ROW, 2 * self.endpoint.concurrency):
+            await sync_to_async(stop_run)(
+                self.run.pk,
+                error=f"{self.in_a_row} calls in a row failed, the last one so: {results[-1].error} "
+                "When the endpoint is well again, resume the run and retry what failed.",
+            )
+
+    async def ask(self, asker: Any, call: JudgeCall) -> Result:
+        case = case_of(call, guidelines=self.guidelines)
+        read = self.protocol.read
+        if case.checklist:
+            read = partial(read, questions=case.checklist)
+        try:
+            request = self.protocol.render(case, fence=self.fence)
+            answer, reading = await asker.ask(
+                Question(self.endpoint, request, call.repetition), read=read
+            )
+            self.check(reading)
+        except CallError as error:
+            return Result(call=call.pk, failure=error.failure, error=str(error), text=error.text)
+        return result_of(call, answer, reading)
+
+    def check(self, reading: Reading) -> None:
+        """Raises CallError for a reading that decides nothing of what was asked."""
+        decided = reading.choice if self.protocol.judges_battles else reading.score
+        if decided is None or not math.isfinite(decided):
+            raise CallError(
+                Failure.UNREADABLE,
+                f"{self.protocol.name} read no decision in the reply.",
+            )
+
+
+def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
+    return Result(
+        call=call.pk,
+        text=answer.reply.text,
+        parse={
+            "rationale": reading.rationale,
+            "by_criterion": {
+                name: int(value) if isinstance(value, int) else value
+                for name, value in reading.by_criterion.items()
+            },
+            "details": dict(reading.details),
+        },
+        choice=None if reading.choice is None else int(reading.choice),
+        score=reading.score,
+        confidence=reading.confidence,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        cost=answer.cost,
+        seconds=answer.seconds,
+        from_cache=answer.from_cache,
+    )

@@ -1,0 +1,41 @@
+"""From the row of a call to the case that a judge sees."""
+
+from collections.abc import Sequence
+
+from django.utils.crypto import salted_hmac
+
+from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.protocols.interface import Case
+
+
+def fence_of(run: JudgeRun) -> str:
+    """The word around what strangers wrote: another one in every run, and foreseen by nobody.
+
+    The same for all workers of a run, so that a call that is asked again is the same question.
+    """
+    return salted_hmac("judges.runs.fence", str(run.pk), algorithm="sha256").hexdigest()[:16]
+
+
+def load_calls(keys: Sequence[int]) -> list[JudgeCall]:
+    """With the texts that they are about: one query."""
+    calls = JudgeCall.objects.filter(pk__in=keys).select_related(
+        "prompt", "output", "battle__output_a", "battle__output_b"
+    )
+    return list(calls.order_by("pk"))
+
+
+def case_of(call: JudgeCall, *, guidelines: str) -> Case:
+    if call.output is not None:
+        answers: tuple[str, ...] = (call.output.text,)
+    elif call.battle is not None:
+        answers = (call.battle.output_a.text, call.battle.output_b.text)
+        if call.shown_first == Verdict.Side.B:
+            answers = answers[::-1]
+    else:
+        answers = ()
+    return Case(
+        messages=tuple(call.prompt.messages),
+        answers=answers,
+        reference=call.prompt.reference,
+        guidelines=guidelines,
+    )

@@ -1,0 +1,117 @@
+"""What a run would take, before anybody pays for it. Estimates, and they say so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Avg, Count, F, Sum
+
+from arena.models import Output
+from judges.llm_judges import endpoint_of, protocol_of
+from judges.models import Judge, JudgeCall, Score
+from judges.runs.selection import universe
+from judges.runs.sizes import BYTES_PER_TOKEN, ROLES, cost_of, size_of
+
+USUAL_REPLY = 250  # tokens, while the judge has given none to measure
+USUAL_SECONDS = 5.0
+MEASURED_ON = 200  # calls of the judge
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Estimated from the lengths of texts: tokens as a quarter of the bytes, replies as the judge's usual ones.
+
+    ``most_cost`` is no estimate: a run without retries can't cost more, unless prompts show pictures.
+    """
+
+    battles: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float  # USD
+    most_cost: float
+    seconds: float
+    is_measured: bool  # replies and time are those of the judge's own earlier calls
+
+    note = (
+        "An estimate from the lengths of the texts. Tokens are counted by the endpoint, and retries and "
+        "pictures come on top."
+    )
+
+
+def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
+    """``selection`` as checked_selection gives it. Raises ConfigurationError."""
+    protocol, endpoint = protocol_of(judge), endpoint_of(judge)
+    size = size_of(protocol, guidelines=judge.arena.guidelines)
+    repetitions = judge.configuration["repetitions"]
+    rows = universe(judge=judge, selection=selection)
+    sums = rows.aggregate(
+        battles=Count("output_a_pk"),
+        prompt=Sum("prompt_bytes", default=0),
+        reference=Sum("reference_bytes", default=0),
+        answers=Sum(F("a_bytes") + F("b_bytes"), default=0),
+    )
+    battles = calls = sums.pop("battles")
+    if protocol.judges_battles:
+        times = repetitions * (2 if judge.configuration["both_orders"] else 1)
+        calls *= times
+        sums = {name: total * times for name, total in sums.items()}
+    else:
+        calls, sums = _of_outputs(judge, rows, repetitions, dict(sums), battles)
+    length = calls * size.fixed + size.bytes(**sums) - size.fixed if calls else 0
+    reply, latency, is_measured = _usual(judge)
+    reply = min(reply, size.max_tokens)
+    input_tokens, output_tokens = length / BYTES_PER_TOKEN, calls * reply
+    seconds = calls * latency / endpoint.concurrency
+    if endpoint.requests_per_minute:
+        seconds = max(seconds, 60 * calls / endpoint.requests_per_minute)
+    if endpoint.tokens_per_minute:
+        seconds = max(seconds, 60 * (input_tokens + output_tokens) / endpoint.tokens_per_minute)
+    return RunPlan(
+        battles=battles,
+        calls=calls,
+        input_tokens=round(input_tokens),
+        output_tokens=round(output_tokens),
+        cost=cost_of(input_tokens, output_tokens, endpoint),
+        most_cost=cost_of(length + calls * ROLES, calls * size.max_tokens, endpoint),
+        seconds=seconds,
+        is_measured=is_measured,
+    )
+
+
+def _of_outputs(
+    judge: Judge, rows: Any, repetitions: int, sums: dict[str, int], battles: int
+) -> tuple[int, dict[str, int]]:
+    """Each output is asked about once, however many battles it is in; lengths are those of the mean battle."""
+    met = Output.objects.filter(pk__in=_column(rows, "output_a_pk")) | Output.objects.filter(
+        pk__in=_column(rows, "output_b_pk")
+    )
+    outputs = met.count()
+    scored = Score.objects.filter(
+        judge=judge, criterion="", repetition__lt=repetitions, output__in=met.values("pk")
+    ).count()
+    calls = max(0, outputs * repetitions - scored)
+    if not battles:
+        return 0, dict.fromkeys(sums, 0)
+    share = calls / battles
+    return calls, {
+        "prompt": round(sums["prompt"] * share),
+        "reference": round(sums["reference"] * share),
+        "answers": round(sums["answers"] * share / 2),
+    }
+
+
+def _column(rows: Any, name: str) -> Any:
+    return rows.values(name)
+
+
+def _usual(judge: Judge) -> tuple[float, float, bool]:
+    """(tokens of a reply, seconds of a call) of the judge's latest calls, or the usual ones."""
+    run = judge.runs.filter(done__gt=0).order_by("-pk").first()
+    if run is not None:
+        latest = JudgeCall.objects.filter(run=run, state=JudgeCall.State.DONE, from_cache=False)
+        measured = latest.order_by("-pk").values("output_tokens", "latency_ms")[:MEASURED_ON]
+        means = measured.aggregate(reply=Avg("output_tokens"), latency=Avg("latency_ms"))
+        if means["reply"] is not None and means["latency"] is not None:
+            return float(means["reply"]), float(means["latency"]) / 1_000, True
+    return USUAL_REPLY, USUAL_SECONDS, False

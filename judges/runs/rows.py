@@ -1,0 +1,105 @@
+"""The calls of a run as rows: made once, when the run is confirmed, in batches."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from judges.llm_judges import endpoint_of, protocol_of
+from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.runs.scored import decide_from_scores
+from judges.runs.selection import Chosen, chosen, outputs_to_score
+from judges.runs.sizes import ROLES, Size, cost_of, most_tokens, size_of
+
+Side = Verdict.Side
+
+
+def make_rows(run: JudgeRun) -> JudgeRun:
+    """Write the calls of a queued run, and let it run. Made anew from the start if a worker died at it."""
+    run.calls.all().delete()
+    protocol = protocol_of(run.judge)
+    size = size_of(protocol, guidelines=run.arena.guidelines)
+    cast = 0
+    for batch in chosen(judge=run.judge, selection=run.selection):
+        if protocol.judges_battles:
+            calls = list(_of_battles(run, batch, size))
+        else:
+            calls = list(_of_outputs(run, batch, size))
+        # An output meets many others, and is asked about once.
+        JudgeCall.objects.bulk_create(calls, ignore_conflicts=not protocol.judges_battles)
+        until = timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+        JudgeRun.objects.filter(pk=run.pk).update(claimed_until=until)
+        if not protocol.judges_battles:
+            cast += decide_from_scores(run, {output for row in batch for output in row[3:5]})
+    with transaction.atomic():
+        run = JudgeRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        run.total, run.done, run.failed = run.calls.count(), 0, 0
+        run.verdicts_cast = F("verdicts_cast") + cast
+        run.started_at, run.claimed_until, run.attempts = timezone.now(), None, 0
+        if run.state == JudgeRun.State.QUEUED:
+            run.state = JudgeRun.State.RUNNING
+        elif run.state == JudgeRun.State.CANCELLED:
+            run.calls.update(state=JudgeCall.State.CANCELLED)
+        run.save()
+    return run
+
+
+def _of_battles(run: JudgeRun, batch: list[Chosen], size: Size) -> Iterator[JudgeCall]:
+    configuration = run.judge.configuration
+    repetitions = range(configuration["repetitions"])
+    decided = set(
+        Verdict.objects.filter(
+            judge_id=run.judge_id, battle__in=[row.battle for row in batch], criterion=""
+        ).values_list("battle_id", "repetition")
+    )
+    for row in batch:
+        most = _most(run, size, row.prompt_bytes, row.a_bytes + row.b_bytes, row.reference_bytes)
+        for repetition in repetitions:
+            if (row.battle, repetition) in decided:
+                continue
+            for side in _orders(row.battle, repetition, both=configuration["both_orders"]):
+                yield JudgeCall(
+                    arena_id=run.arena_id,
+                    run=run,
+                    prompt_id=row.prompt,
+                    battle_id=row.battle,
+                    pair_id=row.pair,
+                    shown_first=side,
+                    repetition=repetition,
+                    **most,
+                )
+
+
+def _orders(battle: int, repetition: int, *, both: bool) -> tuple[Side, ...]:
+    """One order alone alternates, so that neither side is always the first."""
+    if both:
+        return Side.A, Side.B
+    return (Side((battle + repetition) % 2),)
+
+
+def _of_outputs(run: JudgeRun, batch: list[Chosen], size: Size) -> Iterator[JudgeCall]:
+    for repetition in range(run.judge.configuration["repetitions"]):
+        outputs = outputs_to_score(judge=run.judge, batch=batch, repetition=repetition)
+        for output, (prompt, *sizes) in outputs.items():
+            prompt_bytes, reference_bytes, output_bytes = sizes
+            yield JudgeCall(
+                arena_id=run.arena_id,
+                run=run,
+                prompt_id=prompt,
+                output_id=output,
+                repetition=repetition,
+                **_most(run, size, prompt_bytes, output_bytes, reference_bytes),
+            )
+
+
+def _most(run: JudgeRun, size: Size, prompt: int, answers: int, reference: int) -> dict:
+    length = size.bytes(prompt=prompt, answers=answers, reference=reference)
+    cost = cost_of(length + ROLES, size.max_tokens, endpoint_of(run.judge))
+    return {
+        "most_tokens": most_tokens(length, size.max_tokens),
+        "most_cost": Decimal(cost).quantize(Decimal("0.000001"), rounding="ROUND_UP"),
+    }

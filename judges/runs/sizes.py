@@ -1,0 +1,66 @@
+"""How many tokens a call may take, known before it is asked: from the lengths of texts and the protocol."""
+
+from typing import Any, NamedTuple
+
+from judges.endpoints.interface import Endpoint
+from judges.protocols.interface import Case, JudgeProtocol
+
+BYTES_PER_TOKEN = 4.0  # of English text; an estimate, other languages and code have fewer
+ROLES = 64  # tokens that a chat template adds around the messages, at the most
+_MARKS = "\ue000\ue001\ue002"  # of the private use area: in nobody's template
+_REPEATED = 100
+
+
+class Size(NamedTuple):
+    """Of one kind of call: what it holds whatever is judged, and how often it repeats what is."""
+
+    fixed: int  # bytes
+    prompts: float
+    answers: float  # of each answer
+    references: float
+    max_tokens: int
+
+    def bytes(self, *, prompt: int, answers: int, reference: int) -> int:
+        """How long the request's messages can be at the most."""
+        size = self.prompts * prompt + self.answers * answers + self.references * reference
+        return int(self.fixed + size) + 1
+
+
+def size_of(protocol: JudgeProtocol, *, guidelines: str) -> Size:
+    """Measured on a case whose texts can be told apart."""
+    prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
+    case = Case(
+        messages=({"role": "user", "content": prompt},),
+        answers=(answer, answer) if protocol.judges_battles else (answer,),
+        reference=reference,
+        guidelines=guidelines,
+        checklist=("Is it right?",) * 10,
+    )
+    request = protocol.render(case, fence="0" * 16)
+    text = "".join(_texts(request.messages))
+    times = [text.count(mark) / _REPEATED for mark in _MARKS]
+    fixed = len(text.encode()) - sum(len(mark.encode()) * text.count(mark) for mark in _MARKS)
+    if request.schema is not None:
+        fixed += len(str(request.schema))
+    return Size(fixed, times[0], times[1] / len(case.answers), times[2], request.max_tokens)
+
+
+def most_tokens(size: int, max_tokens: int) -> int:
+    """No tokenizer in use makes more tokens than there are bytes."""
+    return size + ROLES + max_tokens
+
+
+def cost_of(input_tokens: float, output_tokens: float, endpoint: Endpoint) -> float:
+    """USD."""
+    priced = input_tokens * endpoint.input_price + output_tokens * endpoint.output_price
+    return priced / 1_000_000
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _texts(inner)]
+    if isinstance(value, list | tuple):
+        return [text for inner in value for text in _texts(inner)]
+    return []

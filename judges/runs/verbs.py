@@ -1,0 +1,210 @@
+"""What people do with the runs of LLM judges. Every verb can be repeated, and leaves an audit entry once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Max
+
+from arena.audit import note
+from judges.llm_judges import protocol_of
+from judges.models import Judge, JudgeCall, JudgeRun
+from judges.runs.calls import locked
+from judges.runs.errors import RunError
+from judges.runs.planning import RunPlan, plan_of
+from judges.runs.selection import checked_selection
+
+State = JudgeRun.State
+UNFINISHED = (State.PLANNED, State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many calls of a run failed for one reason, and the sentence of the last of them."""
+
+    failure: str
+    count: int
+    example: str
+
+
+@transaction.atomic
+def plan_run(
+    *,
+    judge: Judge,
+    selection: Mapping[str, Any],
+    budget: Decimal | None = None,
+    max_tokens: int | None = None,
+    max_calls: int | None = None,
+    actor: Any = None,
+) -> JudgeRun:
+    """A planned run of an LLM judge: nothing is asked before confirm_run.
+
+    ``selection`` says which battles (see judges.runs.selection); those that the judge has decided are left
+    out. ``budget`` is in USD. None: no limit. Raises RunError, and ConfigurationError where the judge's
+    protocol changed since it was made.
+    """
+    if judge.kind != Judge.Kind.LLM:
+        raise RunError(f"{judge} is not an LLM judge: a program is run by start_run.")
+    if "protocol_digest" not in judge.configuration:
+        raise RunError(f"{judge} came with a dataset: it has no endpoint that could be asked.")
+    protocol_of(judge)
+    known = actor if actor is not None and actor.is_authenticated else None
+    return JudgeRun.objects.create(
+        arena=judge.arena,
+        judge=judge,
+        state=State.PLANNED,
+        selection=checked_selection(selection, arena=judge.arena),
+        created_by=known,
+        **_checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls),
+    )
+
+
+def plan(run: JudgeRun) -> RunPlan:
+    """What the run would ask, and its estimated tokens, price and time, as things are now."""
+    return plan_of(judge=run.judge, selection=run.selection)
+
+
+@transaction.atomic
+def confirm_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
+    """Let a planned run begin. A run that has begun is left as it is; raises RunError for a cancelled one."""
+    run = locked(run.pk)
+    if run.state == State.CANCELLED:
+        raise RunError(f"Run {run.pk} was cancelled: plan a new one.")
+    if run.state == State.PLANNED:
+        _change(run, State.QUEUED, actor, "start run")
+        request_work(run)
+    return run
+
+
+@transaction.atomic
+def pause_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
+    """Ask nothing further: calls in flight are awaited and kept. Raises RunError unless it is under way."""
+    run = locked(run.pk)
+    if run.state == State.PAUSED:
+        return run
+    if run.state not in (State.QUEUED, State.RUNNING):
+        raise RunError(
+            f"Run {run.pk} is {run.get_state_display().lower()}: only a run under way pauses."
+        )
+    return _change(run, State.PAUSED, actor, "pause run")
+
+
+@transaction.atomic
+def resume_run(
+    *,
+    run: JudgeRun,
+    budget: Decimal | None = None,
+    max_tokens: int | None = None,
+    max_calls: int | None = None,
+    actor: Any = None,
+) -> JudgeRun:
+    """Go on with a run that paused or failed, with another budget where one is given (None: as it was).
+
+    A run under way is left as it is. Raises RunError for others.
+    """
+    run = locked(run.pk)
+    if run.state in (State.QUEUED, State.RUNNING):
+        return run
+    if run.state not in (State.PAUSED, State.FAILED):
+        raise RunError(
+            f"Run {run.pk} is {run.get_state_display().lower()}: only one that paused or failed is resumed."
+        )
+    limits = _checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls)
+    for name, value in limits.items():
+        if value is not None:
+            setattr(run, name, value)
+    _go_on(run, actor, "resume run")
+    return run
+
+
+@transaction.atomic
+def cancel_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
+    """Give up what hasn't been asked. Verdicts stay, and answers that are in flight are kept.
+
+    A cancelled run is left as it is; raises RunError for one that is done.
+    """
+    run = locked(run.pk)
+    if run.state == State.CANCELLED:
+        return run
+    if run.state not in UNFINISHED:
+        raise RunError(f"Run {run.pk} is done: there is nothing left to cancel.")
+    run.calls.filter(state=JudgeCall.State.OPEN).update(
+        state=JudgeCall.State.CANCELLED, claim=None, claimed_until=None
+    )
+    return _change(run, State.CANCELLED, actor, "cancel run")
+
+
+@transaction.atomic
+def retry_failed(*, run: JudgeRun, failure: str = "", actor: Any = None) -> int:
+    """Ask again what failed, or only what failed for this reason; how many calls. Raises RunError."""
+    run = locked(run.pk)
+    if run.state in (State.PLANNED, State.QUEUED, State.CANCELLED):
+        raise RunError(
+            f"Run {run.pk} is {run.get_state_display().lower()}: nothing of it has failed."
+        )
+    calls = run.calls.filter(state=JudgeCall.State.ERROR)
+    if failure:
+        calls = calls.filter(failure=failure)
+    count = calls.update(
+        state=JudgeCall.State.OPEN, failure="", error="", text="", finished_at=None
+    )
+    if count:
+        run.failed -= count
+        _go_on(run, actor, "retry run", calls=count)
+    return count
+
+
+def failures_of(run: JudgeRun) -> list[FailureCount]:
+    """The reasons for which calls failed, the most frequent first."""
+    counted = (
+        run.calls.filter(state=JudgeCall.State.ERROR)
+        .values("failure")
+        .annotate(count=Count("pk"), last=Max("pk"))
+        .order_by("-count", "failure")
+    )
+    rows = list(counted)
+    examples = dict(
+        JudgeCall.objects.filter(pk__in=[row["last"] for row in rows]).values_list("pk", "error")
+    )
+    return [FailureCount(row["failure"], row["count"], examples[row["last"]]) for row in rows]
+
+
+def unfinished_runs() -> list[int]:
+    """Runs that nobody works on although they aren't finished: not begun yet, or their worker died."""
+    states = (State.QUEUED, State.RUNNING)
+    return list(JudgeRun.objects.unclaimed().filter(state__in=states).values_list("pk", flat=True))
+
+
+def request_work(run: JudgeRun) -> None:
+    """Ask workers to look, once the transaction is committed."""
+    from judges.tasks import work_on_run
+
+    def send() -> None:
+        for _ in range(settings.RUN_WORKERS):
+            work_on_run.delay(run.pk)
+
+    transaction.on_commit(send)
+
+
+def _go_on(run: JudgeRun, actor: Any, act: str, **details: Any) -> None:
+    run.error, run.finished_at, run.attempts = "", None, 0
+    begun = run.started_at is not None
+    _change(run, State.RUNNING if begun else State.QUEUED, actor, act, **details)
+    request_work(run)
+
+
+def _change(run: JudgeRun, state: str, actor: Any, act: str, **details: Any) -> JudgeRun:
+    run.state = state
+    run.save()
+    note(arena=run.arena, actor=actor, act=act, subject=str(run), run=run.pk, **details)
+    return run
+
+
+def _checked_limits(**limits: Any) -> dict[str, Any]:
+    for name, value in limits.items():
+        if value is not None and not 0 < value < 10**8:
+            raise RunError(f"{name} must be more than 0 and less than 100,000,000.")
+    return limits
