@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -179,6 +180,27 @@ BOOTSTRAP_ROUNDS = env.number("JURYBOX_BOOTSTRAP_ROUNDS", 1000, at_least=200)
 VOTES_PER_MINUTE = env.number("JURYBOX_VOTES_PER_MINUTE", 40, at_least=1)
 NETWORK_VOTES_PER_MINUTE = env.number("JURYBOX_NETWORK_VOTES_PER_MINUTE", 600, at_least=1)
 
+# --- endpoints of LLM judges ----------------------------------------------------------------------
+# Nothing is asked that isn't under one of these, and no key is sent but those of these names.
+ENDPOINTS = env.words("JURYBOX_ENDPOINTS", "")
+for _endpoint in ENDPOINTS:
+    if not _endpoint.startswith(("https://", "http://")) or "@" in _endpoint:
+        # It may hold a password, so the sentence doesn't repeat it.
+        raise ImproperlyConfigured(
+            "JURYBOX_ENDPOINTS must be URLs that begin with https:// or http://, without a password."
+        )
+ENDPOINT_KEYS = env.words("JURYBOX_ENDPOINT_KEYS", "")
+for _name in ENDPOINT_KEYS:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", _name):
+        # Most likely the key itself.
+        raise ImproperlyConfigured(
+            "JURYBOX_ENDPOINT_KEYS must be names of environment variables, such as OPENAI_API_KEY."
+        )
+    if _name.startswith("JURYBOX_") or _name in ("DATABASE_URL", "CELERY_BROKER_URL"):
+        raise ImproperlyConfigured(
+            f"JURYBOX_ENDPOINT_KEYS names {_name}, which is no key of an endpoint."
+        )
+
 # --- API ------------------------------------------------------------------------------------------
 # How many requests a minute one account may make, by all its access tokens together.
 API_REQUESTS_PER_MINUTE = env.number("JURYBOX_API_REQUESTS_PER_MINUTE", 300, at_least=1)
@@ -336,6 +358,7 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"httpx2": {"level": "WARNING"}},  # a line for each call to a model otherwise
 }
 
 if importlib.util.find_spec("plotly") is None:

@@ -1,12 +1,14 @@
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 from judges.models import (
     Ballot,
+    CachedReply,
     Derivation,
+    EndpointState,
     Exclusion,
     GoldItem,
     Judge,
@@ -160,3 +162,25 @@ class ExclusionAdmin(Shown, LargeTableAdmin):
     list_display = ["id", "voter", "is_excluded", "reason", "by", "created_at"]
     list_select_related = ["voter", "by"]
     exact_search = ("voter__handle",)
+
+
+class Forgotten:
+    """Rows that workers write, and that may be deleted: they are made anew when they are needed."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(EndpointState)
+class EndpointStateAdmin(Forgotten, LargeTableAdmin):
+    list_display = ["id", "model", "url", "updated_at"]
+    search_fields = ["model", "url"]
+
+
+@admin.register(CachedReply)
+class CachedReplyAdmin(Forgotten, LargeTableAdmin):
+    list_display = ["id", "model", "finish", "input_tokens", "output_tokens", "created_at"]
+    exact_search = ("key",)

@@ -864,3 +864,49 @@ class Derivation(Lease):
 
     def __str__(self) -> str:
         return f"Verdicts of {self.judge}"
+
+
+class EndpointState(models.Model):
+    """What all workers know of one endpoint: who may ask how often, and whether it answers at all.
+
+    Written by ``judges.endpoints.gate`` only: as a whole, and only if ``version`` is the one that was read.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, help_text="Of the URL and the model.")
+    url = models.TextField()
+    model = models.TextField()
+    version = models.PositiveBigIntegerField(default=0)
+    state = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.url}"
+
+
+class CachedReply(models.Model):
+    """What a model replied to a request. Only replies that could be read are here."""
+
+    key = models.CharField(
+        unique=True,
+        max_length=64,
+        help_text="Of the endpoint, the parameters, the whole request and the repetition.",
+    )
+    model = models.TextField()
+    text = models.TextField()
+    tokens = models.JSONField(null=True, blank=True, help_text="With their probabilities.")
+    finish = models.CharField(max_length=40)
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    seconds = models.FloatField(help_text="That the call took.")
+    raw = models.JSONField(default=dict, help_text="What else the server said of it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "cached replies"
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.key[:8]}"

@@ -42,8 +42,11 @@ class CallError(Exception):
         text: str = "",
         retry_after: float | None = None,
         status: int | None = None,
+        cost: float = 0.0,
+        attempts: int = 1,
     ) -> None:
         self.failure, self.text, self.retry_after, self.status = failure, text, retry_after, status
+        self.cost, self.attempts = cost, attempts  # USD that is known to have been spent in vain
         super().__init__(message)
 
 
@@ -62,11 +65,16 @@ class Endpoint:
     concurrency: int = 8
     requests_per_minute: int = 0  # 0: no limit
     tokens_per_minute: int = 0
+    api: str = "chat"  # or a reward model's: see judges/endpoints/reward.py
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply with what it took. Tokens are None where the server tells none, or what can't be true."""
+    """A reply with what it took. Tokens are None where the server tells none, or what can't be true.
+
+    ``cost`` includes attempts whose reply couldn't be used; None where a price is set and tokens aren't told.
+    An answer from the cache costs nothing.
+    """
 
     reply: Reply
     input_tokens: int | None = None
@@ -75,6 +83,7 @@ class Answer:
     seconds: float = 0.0
     from_cache: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

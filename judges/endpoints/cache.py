@@ -1,0 +1,101 @@
+"""Replies that were paid for once. What couldn't be read is never here."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils.crypto import salted_hmac
+
+from judges.endpoints.interface import Answer, Question
+from judges.models import CachedReply
+from judges.protocols.interface import Case, Reply, Token
+
+BATCH = 200
+
+
+def fence_of(case: Case) -> str:
+    """The word that fences off what strangers wrote in this case: pass it to ``JudgeProtocol.render``.
+
+    A fence that is new in every run would make every request another one, and nothing would ever be found in
+    the cache. This one is a hash of the whole case with the site's secret key: equal cases have equal fences
+    and so equal requests, but nobody without the key can foretell it, and a text that was changed to hold its
+    fence has another fence by that.
+    """
+    return salted_hmac("judges.endpoints.fence", _canonical(case), algorithm="sha256").hexdigest()[
+        :16
+    ]
+
+
+def key_of_question(question: Question) -> str:
+    """SHA-256 of all that decides the answer: where is asked, what exactly, and which repetition."""
+    endpoint, request = question.endpoint, question.request
+    decisive = {
+        "url": endpoint.url.rstrip("/"),
+        "api": endpoint.api,
+        "model": endpoint.model,
+        "parameters": sorted(dict(endpoint.parameters).items()),
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "schema": request.schema if endpoint.supports_schema else None,
+        "top_logprobs": request.top_logprobs,
+        "repetition": question.repetition,
+    }
+    return hashlib.sha256(_canonical(decisive).encode()).hexdigest()
+
+
+def find(keys: Sequence[str]) -> list[Answer | None]:
+    """The answer to each key that is known: one query."""
+    rows = CachedReply.objects.in_bulk(set(keys), field_name="key")
+    return [_answer(rows[key]) if key in rows else None for key in keys]
+
+
+def keep(found: Sequence[tuple[str, str, Answer]]) -> list[None]:
+    """Keeps (key, model, answer) of each: one statement. What is there already stays."""
+    CachedReply.objects.bulk_create(
+        (_row(key, model, answer) for key, model, answer in found), ignore_conflicts=True
+    )
+    return [None] * len(found)
+
+
+def _row(key: str, model: str, answer: Answer) -> CachedReply:
+    tokens = answer.reply.tokens
+    return CachedReply(
+        key=key,
+        model=model,
+        text=answer.reply.text,
+        tokens=tokens and [[t.text, t.logprob, t.alternatives] for t in tokens],
+        finish=answer.reply.finish,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        seconds=answer.seconds,
+        raw=answer.raw,
+    )
+
+
+def _answer(row: CachedReply) -> Answer:
+    tokens = row.tokens and tuple(
+        Token(text, logprob, tuple((other, p) for other, p in alternatives))
+        for text, logprob, alternatives in row.tokens
+    )
+    return Answer(
+        reply=Reply(text=row.text, tokens=tokens, finish=row.finish),
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost=0.0,
+        seconds=row.seconds,
+        from_cache=True,
+        raw=row.raw,
+        attempts=0,
+    )
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dict(value)
