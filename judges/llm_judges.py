@@ -26,8 +26,8 @@ _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
     *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute"),
 }
-# A key's name says that it is one, so that no configuration sends another secret of this site to a stranger.
-_KEY_NAME = re.compile(r"(?!JURYBOX_)[A-Z][A-Z0-9_]*_API_KEY")
+# Which of them may be used is the operator's to say: see judges.endpoints. These never are.
+_KEY_NAME = re.compile(r"(?!JURYBOX_|DATABASE_URL\Z|CELERY_BROKER_URL\Z)[A-Z][A-Z0-9_]*")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,59}")
 # What the protocol decides, or what would change whom the client asks and how.
 _NOT_PARAMETERS = {
@@ -251,7 +251,7 @@ def _checked_key_name(reader: "_Reader", value: Any) -> str:
         return ""
     if not isinstance(value, str) or len(value) > 100 or not _KEY_NAME.fullmatch(value):
         reader.problems["endpoint.key_name"] = (
-            "must be the name of an environment variable that ends in _API_KEY, never the key itself."
+            "must be the name of an environment variable, such as OPENAI_API_KEY, never the key itself."
         )
         return ""
     return value

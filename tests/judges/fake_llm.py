@@ -11,6 +11,7 @@ from judges.endpoints.interface import Answer, CallError, Failure, Question
 from judges.llm_judges import make_llm_judge
 from judges.models import Judge
 from judges.protocols.interface import Case, Choice, Reading, Reply, Request, UnreadableReply
+from tests import cast
 
 WORDS = {"first": Choice.FIRST, "second": Choice.SECOND, "tie": Choice.TIE, "bad": Choice.BOTH_BAD}
 CONFIGURATION = {
@@ -105,6 +106,17 @@ def make_judge(
     protocol = WordProtocol(judges_battles=judges_battles)
     monkeypatch.setattr("judges.llm_judges._protocol_from", lambda configuration: protocol)
     return make_llm_judge(arena=arena, name=name, configuration=CONFIGURATION | configuration)
+
+
+def make_arena(prompts: int = 4):
+    """Three systems and all battles between them."""
+    arena = cast.make_arena(guidelines="Be strict.")
+    systems = [cast.make_system(arena, name) for name in ("Ada", "Basil", "Cleo")]
+    for number in range(prompts):
+        prompt = cast.make_prompt(arena, f"Poem {number}")
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            cast.make_battle(systems[one], systems[other], prompt)
+    return arena
 
 
 @pytest.fixture

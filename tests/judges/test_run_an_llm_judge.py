@@ -7,21 +7,14 @@ from judges.endpoints.interface import CallError, Failure
 from judges.models import JudgeCall, JudgeRun, Outcome, Score, Verdict, VerdictTrace
 from judges.runs import RunError, confirm_run, plan, plan_run, work_on
 from tests import cast
-from tests.judges.fake_llm import FakeEndpoint, make_judge
+from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def arena():
-    """Three systems, four prompts, all twelve battles."""
-    arena = cast.make_arena(guidelines="Be strict.")
-    systems = [cast.make_system(arena, name) for name in ("Ada", "Basil", "Cleo")]
-    for number in range(4):
-        prompt = cast.make_prompt(arena, f"Poem {number}")
-        for one, other in ((0, 1), (0, 2), (1, 2)):
-            cast.make_battle(systems[one], systems[other], prompt)
-    return arena
+    return make_arena()
 
 
 @pytest.fixture
