@@ -21,10 +21,11 @@ from judges.models import Judge
 from judges.protocols.interface import JudgeProtocol
 
 MOST_REPETITIONS = 20
+APIS = ("chat", "reward", "score", "rerank")  # the last three: forms of reward models
 _KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin"}
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
-    *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute"),
+    *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute", "api"),
 }
 # Which of them may be used is the operator's to say: see judges.endpoints. These never are.
 _KEY_NAME = re.compile(r"(?!JURYBOX_|DATABASE_URL\Z|CELERY_BROKER_URL\Z)[A-Z][A-Z0-9_]*")
@@ -107,7 +108,7 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
     {"endpoint": {"url", "model", "key_name", "parameters", "supports_schema", "input_price",
     "output_price" (USD per million tokens), "timeout" (seconds), "concurrency", "requests_per_minute",
-    "tokens_per_minute"}, "protocol": {"name", "options"}, "both_orders", "repetitions", "margin"}.
+    "tokens_per_minute", "api"}, "protocol": {"name", "options"}, "both_orders", "repetitions", "margin"}.
     ``margin`` is the difference of scores up to which two outputs tie, where a protocol scores outputs.
     """
     reader = _Reader()
@@ -134,6 +135,7 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
             "tokens_per_minute": reader.whole(
                 endpoint, "tokens_per_minute", at, default=0, most=1_000_000_000
             ),
+            "api": reader.one_of(endpoint, "api", at, APIS),
         },
         "both_orders": reader.flag(configuration, "both_orders", "", default=True),
         "repetitions": reader.whole(
@@ -315,6 +317,15 @@ class _Reader:
         if not isinstance(value, bool):
             self.problems[at + name] = "must be true or false."
             return default
+        return value
+
+    def one_of(
+        self, values: Mapping[str, Any], name: str, at: str, allowed: tuple[str, ...]
+    ) -> str:
+        """The first of them where nothing is said."""
+        value = values.get(name, allowed[0])
+        if value not in allowed:
+            self.problems[at + name] = f"must be one of {', '.join(allowed)}."
         return value
 
     def number(

@@ -106,6 +106,10 @@ class Reading:
     details: Mapping[str, Any] = field(default_factory=dict)  # for the trace: plain JSON
 
 
+class MissingInput(ValueError):
+    """The protocol needs what the case doesn't have, e.g. a reference answer; str() says what."""
+
+
 class UnreadableReply(ValueError):
     """A reply that isn't of the form that was asked for; str() says what was missing."""
 
@@ -125,7 +129,7 @@ class JudgeProtocol(Protocol):
     def digest(self) -> str: ...
 
     def render(self, case: Case, *, fence: str) -> Request:
-        """``fence`` is a random word around what strangers wrote, new in every run."""
+        """``fence`` is a random word around what strangers wrote, new in every run. Raises MissingInput."""
         ...
 
     def read(self, reply: Reply, *, questions: Sequence[str] = ()) -> Reading:

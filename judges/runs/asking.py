@@ -20,7 +20,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from judges.endpoints.interface import Answer, CallError, Endpoint, Failure, Question
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun
-from judges.protocols.interface import JudgeProtocol, Reading
+from judges.protocols.interface import JudgeProtocol, MissingInput, Reading
 from judges.runs.calls import (
     LEASE_SECONDS,
     Result,
@@ -52,12 +52,15 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
             run=run,
             endpoint=endpoint_of(run.judge),
             protocol=protocol_of(run.judge),
-            fence=fence_of(run),
             guidelines=run.arena.guidelines,
             claim=uuid.uuid4(),
         )
         async_to_sync(turn.go)(make_asker or _asker)
         return turn.has_asked
+    except CallError as error:
+        # The operator doesn't allow the endpoint, or its key isn't there: nothing was asked.
+        stop_run(run.pk, error=str(error))
+        return False
     except Exception as error:
         stop_run(run.pk, error=f"{type(error).__name__}: {error}")
         raise
@@ -65,7 +68,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
 
 def _asker(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
     # Here, since it brings an HTTP client that no web process needs.
-    from judges.endpoints import Asker
+    from judges.endpoints.asking import Asker
 
     return Asker(endpoint)
 
@@ -75,7 +78,6 @@ class _Turn:
     run: JudgeRun
     endpoint: Endpoint
     protocol: JudgeProtocol
-    fence: str
     guidelines: str
     claim: uuid.UUID
     in_a_row: int = 0
@@ -133,13 +135,22 @@ class _Turn:
         if case.checklist:
             read = partial(read, questions=case.checklist)
         try:
-            request = self.protocol.render(case, fence=self.fence)
+            request = self.protocol.render(case, fence=fence_of(case))
             answer, reading = await asker.ask(
                 Question(self.endpoint, request, call.repetition), read=read
             )
             self.check(reading)
+        except MissingInput as error:
+            return Result(call=call.pk, failure=Failure.MISSING_INPUT, error=str(error))
         except CallError as error:
-            return Result(call=call.pk, failure=error.failure, error=str(error), text=error.text)
+            return Result(
+                call=call.pk,
+                failure=error.failure,
+                error=str(error),
+                text=error.text,
+                cost=error.cost or None,
+                attempts=error.attempts,
+            )
         return result_of(call, answer, reading)
 
     def check(self, reading: Reading) -> None:
@@ -172,4 +183,5 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
         cost=answer.cost,
         seconds=answer.seconds,
         from_cache=answer.from_cache,
+        attempts=answer.attempts,
     )

@@ -23,6 +23,8 @@ from judges.models import JudgeCall, JudgeRun
 from judges.runs.settling import settle_battles, settle_outputs
 
 LEASE_SECONDS = 60  # renewed while a worker lives; what a killed one left is open again after it
+# At the endpoint, of one call: each may be paid for. As many as judges.endpoints.asking.Patience has.
+MOST_ATTEMPTS = 5
 LONGEST_TEXT = 50_000  # characters of a reply that are kept
 State = JudgeCall.State
 
@@ -44,6 +46,7 @@ class Result:
     cost: float | None = None
     seconds: float = 0.0
     from_cache: bool = False
+    attempts: int = 1  # at the endpoint
 
 
 # These would fail again for every call: the run stops instead, and its calls stay open.
@@ -126,7 +129,7 @@ def store_results(run: int, results: Sequence[Result]) -> int:
                 row.state, row.error = JudgeRun.State.FAILED, result.error
         else:
             _write(call, result, now)
-            _count(row, call)
+            _count(row, call, attempts=result.attempts)
             if result.failure is None:
                 answered.append(call)
         changed.append(call)
@@ -184,11 +187,13 @@ _COUNTED = [
 def _affordable(run: JudgeRun, candidates: list[JudgeCall], in_flight: dict) -> list[int]:
     """The first of the candidates that fit, at the most that each can take, beside what is in flight."""
     calls = run.calls_made + in_flight["n"]
-    tokens = run.input_tokens + run.output_tokens + in_flight["tokens"]
-    cost = run.cost + in_flight["cost"]
+    tokens = run.input_tokens + run.output_tokens + MOST_ATTEMPTS * in_flight["tokens"]
+    cost = run.cost + MOST_ATTEMPTS * in_flight["cost"]
     picked = []
     for call in candidates:
-        calls, tokens, cost = calls + 1, tokens + call.most_tokens, cost + call.most_cost
+        calls += 1
+        tokens += MOST_ATTEMPTS * call.most_tokens
+        cost += MOST_ATTEMPTS * call.most_cost
         if (
             (run.max_calls is not None and calls > run.max_calls)
             or (run.max_tokens is not None and tokens > run.max_tokens)
@@ -202,16 +207,16 @@ def _affordable(run: JudgeRun, candidates: list[JudgeCall], in_flight: dict) -> 
 def _spent(run: JudgeRun, following: JudgeCall) -> str:
     if run.max_calls is not None and run.calls_made >= run.max_calls:
         what = f"{run.calls_made:,} calls were made and {run.max_calls:,} are allowed"
-    elif run.budget is not None and run.cost + following.most_cost > run.budget:
+    elif run.budget is not None and run.cost + MOST_ATTEMPTS * following.most_cost > run.budget:
         what = (
-            f"{run.cost:.4f} of {run.budget:.4f} USD are spent and the next call may cost up to "
-            f"{following.most_cost:.4f}"
+            f"{run.cost:.4f} of {run.budget:.4f} USD are spent, and the next call with its retries may cost "
+            f"up to {MOST_ATTEMPTS * following.most_cost:.4f}"
         )
     else:
         used = run.input_tokens + run.output_tokens
         what = (
-            f"{used:,} of {run.max_tokens:,} tokens are used and the next call may take up to "
-            f"{following.most_tokens:,}"
+            f"{used:,} of {run.max_tokens:,} tokens are used, and the next call with its retries may take "
+            f"up to {MOST_ATTEMPTS * following.most_tokens:,}"
         )
     return f"The budget is used up: {what}. Raise it and resume the run, or leave it."
 
@@ -234,7 +239,7 @@ def _write(call: JudgeCall, result: Result, now: datetime) -> None:
     call.finished_at = now
 
 
-def _count(run: JudgeRun, call: JudgeCall) -> None:
+def _count(run: JudgeRun, call: JudgeCall, *, attempts: int) -> None:
     """Add it to what the run has done and spent. What nobody told counts as the most that it can be."""
     run.done += call.state == State.DONE
     run.failed += call.state == State.ERROR
@@ -243,11 +248,12 @@ def _count(run: JudgeRun, call: JudgeCall) -> None:
         return
     paid = call.state == State.DONE or call.failure in MAYBE_PAID
     if call.input_tokens is None and call.output_tokens is None:
-        run.input_tokens += call.most_tokens if paid else 0
+        run.input_tokens += attempts * call.most_tokens if paid else 0
     else:
-        run.input_tokens += call.input_tokens or 0
-        run.output_tokens += call.output_tokens or 0
+        # Of attempts in vain the tokens aren't told: they are taken for as long as the last one.
+        run.input_tokens += attempts * (call.input_tokens or 0)
+        run.output_tokens += attempts * (call.output_tokens or 0)
     if call.cost is not None:
         run.cost += call.cost
     elif paid:
-        run.cost += call.most_cost
+        run.cost += attempts * call.most_cost

@@ -1,19 +1,22 @@
 """From the row of a call to the case that a judge sees."""
 
+import json
 from collections.abc import Sequence
 
 from django.utils.crypto import salted_hmac
 
-from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.models import JudgeCall, Verdict
 from judges.protocols.interface import Case
 
 
-def fence_of(run: JudgeRun) -> str:
-    """The word around what strangers wrote: another one in every run, and foreseen by nobody.
+def fence_of(case: Case) -> str:
+    """The word around what strangers wrote: nobody can foresee it, and no text can hold its own.
 
-    The same for all workers of a run, so that a call that is asked again is the same question.
+    It follows from the texts and the site's secret, so that the same question is the same for every worker and
+    run, and is found in the cache. A text that quotes a word it has seen gets another one.
     """
-    return salted_hmac("judges.runs.fence", str(run.pk), algorithm="sha256").hexdigest()[:16]
+    texts = json.dumps([case.messages, case.answers, case.reference, case.checklist])
+    return salted_hmac("judges.runs.fence", texts, algorithm="sha256").hexdigest()[:16]
 
 
 def load_calls(keys: Sequence[int]) -> list[JudgeCall]:

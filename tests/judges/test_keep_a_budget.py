@@ -58,21 +58,22 @@ def test_money(judge, share):
     assert run.cost <= budget
     # It stops because of the very next call, not long before.
     following = JudgeCall.objects.filter(run=run, state="open").order_by("pk").first()
-    assert run.cost + following.most_cost > budget
+    assert run.cost + 5 * following.most_cost > budget
 
 
 def test_tokens(judge):
-    run = run_it(judge, Dear(), max_tokens=1_000)
+    run = run_it(judge, Dear(), max_tokens=2_000)
     assert run.state == "paused"
     assert "tokens are used" in run.error
     used = run.input_tokens + run.output_tokens
-    assert 500 < used <= 1_000
+    following = JudgeCall.objects.filter(run=run, state="open").order_by("pk").first()
+    assert 2_000 - 5 * following.most_tokens < used <= 2_000
 
 
 def test_what_nobody_tells_counts_as_the_most_that_it_can_be(judge):
-    run = run_it(judge, Dear(tells=False), max_tokens=1_000)
+    run = run_it(judge, Dear(tells=False), max_tokens=2_000)
     most = sum(call.most_tokens for call in run.calls.filter(state="done"))
-    assert run.input_tokens + run.output_tokens == most <= 1_000
+    assert 0 < run.input_tokens + run.output_tokens == most <= 2_000
     assert run.cost == sum(call.most_cost for call in run.calls.filter(state="done"))
 
 
@@ -83,6 +84,22 @@ def test_a_reply_that_could_not_be_read_was_paid_for_and_a_refusal_was_not(judge
     assert (run.done, unreadable.count(), run.failed) == (12, 6, 12)
     told = Decimal("0.000102") * 12
     assert run.cost == told + sum(call.most_cost for call in unreadable)
+
+
+def test_attempts_in_vain_are_paid_for_too(judge):
+    class Reluctant(FakeEndpoint):
+        async def ask(self, question, *, read):
+            answer, reading = await super().ask(question, read=read)
+            return Answer(answer.reply, 100, 1, cost=0.0005, attempts=5), reading
+
+    unread = CallError(Failure.UNREADABLE, "?", cost=0.0007, attempts=5)
+    run = run_it(
+        judge, Reluctant(lambda lines: unread if lines[0] == "Poem 0" else "tie"), max_tokens=6_000
+    )
+    assert run.state == "paused"
+    assert run.failed == 6
+    assert run.cost == Decimal("0.0007") * 6 + Decimal("0.0005") * run.done
+    assert run.input_tokens + run.output_tokens <= 6_000
 
 
 def test_answers_from_the_cache_are_free(judge):

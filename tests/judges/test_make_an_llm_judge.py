@@ -107,6 +107,7 @@ def test_an_endpoint_comes_out_as_it_went_in(judge):
         ("endpoint.requests_per_minute", -1),
         ("endpoint.tokens_per_minute", 1.5),
         ("endpoint.api_key", "x"),
+        ("endpoint.api", "grpc"),
         ("both_orders", "yes"),
         ("repetitions", 0),
         ("repetitions", 21),

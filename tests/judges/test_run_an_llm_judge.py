@@ -5,9 +5,11 @@ import pytest
 from judges import runs
 from judges.endpoints.interface import CallError, Failure
 from judges.models import JudgeCall, JudgeRun, Outcome, Score, Verdict, VerdictTrace
+from judges.protocols.interface import MissingInput
 from judges.runs import RunError, confirm_run, plan, plan_run, work_on
+from judges.runs.rows import make_rows
 from tests import cast
-from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
+from tests.judges.fake_llm import FakeEndpoint, WordProtocol, make_arena, make_judge
 
 pytestmark = pytest.mark.django_db
 
@@ -172,6 +174,36 @@ def test_a_wrong_key_stops_the_run_and_leaves_its_calls_open(judge):
     assert JudgeCall.objects.filter(state="open", claimed_until=None).count() == 24
     run = work_on(runs.resume_run(run=run), make_asker=FakeEndpoint(lambda lines: "tie"))
     assert (run.state, run.error, counts(run)) == ("done", "", (24, 24, 0))
+
+
+def test_an_endpoint_that_the_operator_does_not_allow_stops_the_run(judge, settings):
+    settings.ENDPOINTS = []
+    run = work_on(confirm_run(run=plan_run(judge=judge, selection={})))
+    assert run.state == "failed"
+    assert "JURYBOX_ENDPOINTS" in run.error
+    assert counts(run) == (24, 0, 0)
+
+
+def test_what_a_prompt_lacks_is_an_error_of_its_calls(judge, monkeypatch):
+    def render(self, case, *, fence):
+        raise MissingInput("This prompt has no reference answer.")
+
+    run = confirm_run(run=plan_run(judge=judge, selection={}))
+    make_rows(run)
+    monkeypatch.setattr(WordProtocol, "render", render)
+    run = work_on(run, make_asker=FakeEndpoint())
+    assert (run.state, counts(run), run.cost) == ("done", (24, 0, 24), 0)
+    assert [failure.failure for failure in runs.failures_of(run)] == ["missing input"]
+
+
+def test_the_word_around_texts_is_the_same_again_and_another_for_other_texts(judge):
+    endpoint = FakeEndpoint(lambda lines: "bad")
+    run_it(judge, endpoint=endpoint)
+    words = {text.split("\n")[-1] for text, _ in endpoint.asked}
+    assert len(words) == 24
+    Verdict.objects.all().delete()
+    run_it(judge, endpoint=endpoint)
+    assert {text.split("\n")[-1] for text, _ in endpoint.asked} == words
 
 
 def test_an_endpoint_that_is_down_stops_the_run(judge, monkeypatch):
