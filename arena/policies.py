@@ -19,9 +19,9 @@ class Policy:
     item (``gold_share``).
     """
 
-    uniform: float = 0.2
+    uniform: float = 0.3
     least_judged: float = 0.0
-    active: float = 0.8
+    active: float = 0.7
     overlap_share: float = 0.1
     overlap_voters: int = 3
     repeat_share: float = 0.02

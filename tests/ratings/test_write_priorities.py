@@ -5,6 +5,7 @@ import pytest
 from arena.making import change_arena, close_arena, open_arena
 from arena.matchmaking import plan_pairs
 from arena.models import Pair
+from arena.policies import Policy
 from judges.exclusions import exclude_voter
 from judges.models import Outcome, Voter
 from judges.voting import cast_verdict
@@ -58,7 +59,7 @@ def test_a_pair_that_was_judged_often_is_drawn_less(arena):
     assert sum(found.values()) == pytest.approx(1)
     assert found[pair.pk] == min(found.values())
     # Drawn by lot now and then all the same: the floor.
-    assert found[pair.pk] == pytest.approx(0.2 / 6)
+    assert found[pair.pk] == pytest.approx(Policy().uniform / 6)
 
 
 def test_the_running_sums_follow(arena):
