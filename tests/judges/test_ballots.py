@@ -296,7 +296,8 @@ def test_finding_the_next_battle_takes_a_constant_number_of_queries(
     policy(arena, overlap_share=0.3, repeat_share=0.3, gold_share=0.2)
     vote(arena, carol)  # the first of a crowd also publishes its figures
     for _ in range(20):
-        with django_assert_max_num_queries(20):
+        # 10 to 17 as a rule; more where hardly anything is left, since several pairs are tried in turn.
+        with django_assert_max_num_queries(32):
             ballot = next_ballot(arena=arena, voter=carol)
         with django_assert_max_num_queries(16):
             cast_ballot(ballot=ballot, outcome=Outcome.A)
