@@ -106,6 +106,11 @@ def start(tmp_path: Path, code: str = "", **variables: str) -> subprocess.Comple
         ("JURYBOX_SECRET_KEY", "hunter2"),
         ("DATABASE_URL", f"mysql://root:{SECRET}@db/name"),
         ("CELERY_BROKER_URL", f"amqp://root:{SECRET}@mq"),
+        ("JURYBOX_ENDPOINTS", f"https://judge:{SECRET}@api.example.com/v1"),
+        ("JURYBOX_ENDPOINTS", "api.example.com/v1"),
+        ("JURYBOX_ENDPOINT_KEYS", f"sk-{SECRET}"),
+        ("JURYBOX_ENDPOINT_KEYS", "DATABASE_URL"),
+        ("JURYBOX_ENDPOINT_KEYS", "JURYBOX_SECRET_KEY"),
         ("JURYBOX_DEBUGG", SECRET),
     ],
 )

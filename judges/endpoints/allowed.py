@@ -101,7 +101,7 @@ def _hidden(address: IPAddress) -> bool:
     if address.version == 4:
         return False
     embedded = (address.ipv4_mapped, address.sixtofour, address.teredo)
-    return any(embedded) or address in NAT64 or int(address) >> 32 == 0
+    return any(embedded) or address in NAT64 or 1 < int(address) < 2**32
 
 
 def listed_site(url: str) -> Site:
@@ -164,9 +164,11 @@ def may_connect(site: Site, address: IPAddress) -> bool:
     """
     if site.address is not None:
         return address == site.address
-    if _hidden(address) or address in METADATA or address.is_multicast or address.is_reserved:
+    if _hidden(address) or address in METADATA or address.is_multicast:
         return False
-    if address.is_link_local or address.is_unspecified:
+    if address.is_loopback:  # ::1 counts as reserved
+        return site.scheme == "http"
+    if address.is_link_local or address.is_unspecified or address.is_reserved:
         return False
     return address.is_global or (site.scheme == "http" and address.is_private)
 

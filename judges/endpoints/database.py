@@ -19,7 +19,7 @@ class DatabaseThread:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._in_thread(connections.close_all)
+        await self._in_thread(_close_connections)
         self._pool.shutdown(wait=True)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -33,6 +33,10 @@ def _with_clean_connection(function: Callable[..., Any], *arguments: Any) -> Any
     """A connection that the server closed, or that is too old, is replaced first."""
     close_old_connections()
     return function(*arguments)
+
+
+def _close_connections() -> None:
+    connections.close_all()
 
 
 class Batches:

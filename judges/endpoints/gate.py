@@ -95,18 +95,23 @@ class Gate:
         self._wake, self._urgent = asyncio.Event(), asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._broken: BaseException | None = None
+        self._closing = False
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._settle_now_and_then())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # Not cancelled: what it is telling just now would be lost.
+        self._closing = True
+        self._wake.set()
+        self._urgent.set()
+        await self._task
+        self._news.leaves = True
+        if not self._broken:
+            await self._settle()
         if self._timer:
             self._timer.cancel()
-        self._news.leaves = True
-        await self._settle()
 
     async def enter(self, *, tokens: int) -> Pass:
         """Waits until the call may start. Raises CallError when that would take too long."""
@@ -192,7 +197,7 @@ class Gate:
 
     async def _settle_now_and_then(self) -> None:
         try:
-            while True:
+            while not self._closing:
                 self._wake.clear()
                 if self._waiting or self._in_flight or self._news != News(self._worker):
                     short = await self._settle()
@@ -202,7 +207,8 @@ class Gate:
                     await _within(SETTLE_EVERY if short else SETTLE_AT_MOST_EVERY, self._urgent)
                     if short or self._urgent.is_set():
                         continue
-                await _within(SETTLE_EVERY if self._in_flight else LEASE / 3, self._wake)
+                if not self._closing:
+                    await _within(SETTLE_EVERY if self._in_flight else LEASE / 3, self._wake)
         except Exception as error:  # noqa: BLE001 (raised by everybody who waits or comes)
             self._broken = error
             for one in self._waiting:
