@@ -14,6 +14,7 @@ from arena.models import (
     Pair,
     Prompt,
     System,
+    WantedBattle,
 )
 from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 
@@ -117,3 +118,10 @@ class ImageAdmin(Shown, LargeTableAdmin):
     list_display = ["id", "name", "arena", "width", "height", "size", "created_at"]
     list_select_related = ["arena"]
     exact_search = ("arena__slug",)
+
+
+@admin.register(WantedBattle)
+class WantedBattleAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "battle_id", "arena", "source", "votes", "since"]
+    list_select_related = ["arena"]
+    exact_search = ("battle_id", "arena__slug")

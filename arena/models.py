@@ -518,3 +518,25 @@ class Battle(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("judges:battle", args=[self.arena.slug, self.pk])
+
+
+class WantedBattle(models.Model):
+    """A battle that people are asked about before others: no judge was sure enough of it."""
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="wanted_battles", db_index=False)
+    battle = models.OneToOneField(Battle, models.CASCADE, related_name="wanted")
+    source = models.CharField(
+        max_length=120, help_text="Who asks: the address of a cascade, for instance."
+    )
+    votes = models.PositiveSmallIntegerField(help_text="How many votes it needs in all.")
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["arena", "id"], name="wanted_in_turn")]
+        constraints = [
+            models.CheckConstraint(condition=Q(votes__gte=1), name="wanted_needs_votes"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.battle} for {self.source}"

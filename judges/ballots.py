@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from arena.matchmaking import draw_battle
-from arena.models import Arena, Battle
+from arena.models import Arena, Battle, WantedBattle
 from arena.policies import Policy
-from judges.models import Ballot, GoldItem, Outcome, Verdict, Voter
+from arena.wanted import draw_wanted
+from judges.models import Ballot, GoldItem, Judge, Outcome, Verdict, Voter
 from judges.voters import voters_of
 from judges.voting import cast_verdict, retract_verdict
 
@@ -26,6 +27,8 @@ from judges.voting import cast_verdict, retract_verdict
 REPEAT_AFTER = 12
 # Overlap is sought among this many of the arena's latest votes.
 LATEST = 300
+# While battles are wanted, this share of fresh ballots is drawn by priority all the same.
+TRICKLE = 0.1
 KEPT_OPEN = timedelta(days=1)
 KEPT_NETWORK = timedelta(days=1)
 SWEPT_AT_ONCE = 2_000
@@ -115,6 +118,7 @@ def cast_ballot(
                 rationale="" if criterion else comment,
                 cast_at=now,
             )
+        _take_off_if_served(ballot.battle_id)
     ballot.outcome, ballot.reasons, ballot.network = outcome, reasons, network
     _decide(ballot, Ballot.State.VOTED, now)
     return ballot
@@ -279,10 +283,27 @@ def _issue(arena: Arena, voter: Voter, rng: random.Random) -> Ballot | None:
             break
         dice -= share
     seen = Ballot.objects.filter(voter__in=voters_of(voter)).exclude(battle=None).values("battle")
-    battle = draw_battle(arena=arena, seen=seen.order_by(), rng=rng)
+    # What judges couldn't decide comes first; a few are drawn as ever, and tell how far judges can be trusted.
+    battle = draw_wanted(arena_id=arena.pk, seen=seen.order_by(), rng=rng)
+    if battle is None or rng.random() < TRICKLE:
+        battle = draw_battle(arena=arena, seen=seen.order_by(), rng=rng) or battle
     if battle is None:
         return None
     return _ballot(arena, voter, Ballot.Purpose.FRESH, rng, battle=battle)
+
+
+def _take_off_if_served(battle: int | None) -> None:
+    """A wanted battle that has its votes now is wanted no longer. One statement, whether it was or not."""
+    votes = (
+        Verdict.objects.filter(
+            battle=OuterRef("battle"), judge__kind=Judge.Kind.CROWD, criterion="", retraction=None
+        )
+        .order_by()
+        .values("battle")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    WantedBattle.objects.filter(battle=battle, votes__lte=Subquery(votes)).delete()
 
 
 def _ballot(

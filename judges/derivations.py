@@ -208,10 +208,13 @@ class _Lease:
 
 
 def _rule_of(judge: Judge) -> Rule:
+    from judges.cascades.deriving import Tiers
     from judges.juries.deriving import Panel
 
     if judge.kind == Judge.Kind.JURY:
         return Panel(judge)
+    if judge.kind == Judge.Kind.CASCADE:
+        return Tiers(judge)
     raise DerivationError(
         f"{judge} is {judge.get_kind_display()}: its verdicts follow from nothing."
     )

@@ -1,11 +1,13 @@
 """What most people said of each battle, where enough of them have said anything."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from arena.models import Arena
 from judges.cuts import Cut
+from judges.derivations import BattleRow
 from judges.exclusions import by_excluded_voter
 from judges.models import Judge, Outcome, Retraction, Verdict
 
@@ -32,6 +34,40 @@ def majorities(
     for battle, votes in _counted(arena, up_to):
         if sum(votes) >= at_least:
             yield battle, majority_of(votes)
+
+
+class Votes(NamedTuple):
+    """On one battle: how often each outcome was given, and how many of these votes are from before."""
+
+    all: list[int]
+    before: int
+
+
+def votes_on(arena_id: int, battles: Sequence[BattleRow], *, since: int) -> dict[int, Votes]:
+    """What people say now of these battles, which are in the order of their ids, where they say anything.
+
+    ``since``: the last verdict that counts as from before, by id.
+    """
+    crowds = Judge.objects.filter(arena=arena_id, kind=Judge.Kind.CROWD)
+    rows = (
+        Verdict.objects.filter(
+            judge__in=crowds,
+            criterion="",
+            battle__gte=battles[0].pk,
+            battle__lte=battles[-1].pk,
+            retraction=None,
+        )
+        .exclude(by_excluded_voter())
+        .order_by()
+        .values_list("battle_id", "outcome")
+        .annotate(n=Count("pk"), old=Count("pk", filter=Q(pk__lte=since)))
+    )
+    found: dict[int, Votes] = {}
+    for battle, outcome, n, old in rows:
+        votes = found.get(battle, Votes([0, 0, 0, 0], 0))
+        votes.all[outcome] = n
+        found[battle] = Votes(votes.all, votes.before + old)
+    return found
 
 
 def _counted(arena: Arena, up_to: Cut) -> Iterator[tuple[int, list[int]]]:

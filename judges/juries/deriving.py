@@ -200,19 +200,20 @@ class Panel:
 
 
 def members_of(judge: Judge) -> list[Judge]:
-    """The judges that the configuration names, as they were named. Raises DerivationError."""
-    wanted = {named["slug"]: named["digest"] for named in judge.configuration["members"]}
+    """The members of a jury, as they were named. Raises DerivationError."""
+    return judges_named(judge, judge.configuration["members"])
+
+
+def judges_named(judge: Judge, named: Sequence[dict[str, Any]]) -> list[Judge]:
+    """The judges that a part of the configuration names, in its order. Raises DerivationError."""
+    slugs = [each["slug"] for each in named]
     found = {
-        member.slug: member
-        for member in Judge.objects.filter(arena=judge.arena_id, slug__in=wanted)
+        other.slug: other for other in Judge.objects.filter(arena=judge.arena_id, slug__in=slugs)
     }
-    for slug, digest in wanted.items():
-        if slug not in found:
+    for each in named:
+        other = found.get(each["slug"])
+        if other is None or other.digest != each["digest"]:
             raise DerivationError(
-                f"The member {slug!r} of {judge} isn't there: make a new version."
+                f"The judge {each['slug']!r} that {judge} was made with isn't there: make a new version."
             )
-        if found[slug].digest != digest:
-            raise DerivationError(
-                f"The judge {slug!r} isn't the one that {judge} was made with: make a new version."
-            )
-    return [found[slug] for slug in wanted]
+    return [found[slug] for slug in slugs]

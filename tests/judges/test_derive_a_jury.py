@@ -374,7 +374,7 @@ def test_a_failure_is_kept_with_its_reason_and_tried_again(arena, battles, membe
     Verdict.objects.filter(judge=members[1]).delete()
     members[1].delete()
     for attempt in range(1, 4):
-        with pytest.raises(DerivationError, match="'two' of Jury isn't there"):
+        with pytest.raises(DerivationError, match="'two' that Jury was made with isn't there"):
             refresh(jury.pk)
         row = Derivation.objects.get(pk=jury.pk)
         assert (row.attempts, row.claimed_until) == (attempt, None)

@@ -23,6 +23,7 @@ from arena.models import (
     Output,
     Pair,
     Prompt,
+    WantedBattle,
 )
 from config.admin import LargeTableAdmin
 from judges.models import (
@@ -77,6 +78,7 @@ def arena(settings):
     judge = arena.judges.get(slug="judge-llm")
     add_run(arena, judge)
     Derivation.objects.create(judge=judge)
+    WantedBattle.objects.create(arena=arena, battle=arena.battles.first(), source="c", votes=3)
     Score.objects.create(arena=arena, judge=judge, output=arena.outputs.first(), value=0.5)
     GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=Outcome.A
@@ -184,6 +186,7 @@ def add_rows(arena) -> None:
         VerdictTrace.objects.create(verdict=verdict)
         add_run(other, people)
         Derivation.objects.create(judge=people)
+        WantedBattle.objects.create(arena=other, battle=battle, source="c", votes=3)
         Score.objects.create(arena=other, judge=people, output=battle.output_a, value=1)
         GoldItem.objects.create(
             arena=other, source_id="g", prompt="?", output_a="a", output_b="b", expected=0
