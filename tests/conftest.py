@@ -3,6 +3,7 @@ from django.db import connection
 
 from arena.models import Arena
 from tests import cast
+from tests.workers import database_url, installation  # noqa: F401 (fixtures of all)
 
 
 @pytest.hookimpl(trylast=True)
