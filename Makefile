@@ -8,7 +8,7 @@ PYTEST = .venv/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 test lint: export JURYBOX_VAR_DIR := $(CURDIR)/var/test
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint chromium screenshots bench lock
+.PHONY: help demo test lint chromium aimock screenshots bench lock
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile
@@ -22,7 +22,7 @@ demo:  ## Jurybox with demo data on http://127.0.0.1:8000 (JURYBOX_PORT changes 
 # Of the browser it repeats the whole journey: the other tests ask each page's queries of it.
 JOURNEY = tests/e2e/test_whole_journey.py
 OTHER_PAGES = $(filter-out $(JOURNEY),$(wildcard tests/e2e/test_*.py))
-test: lint chromium  ## every check and every test; TEST_DATABASE_URL adds a run on PostgreSQL
+test: lint chromium aimock  ## every check and every test; TEST_DATABASE_URL adds a run on PostgreSQL
 	@rm -rf var/test
 	$(PYTEST)
 ifneq ($(TEST_DATABASE_URL),)
@@ -43,6 +43,10 @@ lint:  ## style, types, templates, migrations, containers
 chromium:
 	@bin/environment development
 	@.venv/bin/python -m tests.e2e.chromium
+
+aimock:
+	@bin/environment development
+	@.venv/bin/python -m tests.aimock
 
 screenshots:  ## pictures of every page of a running demo, in var/screenshots/
 	@bin/environment development

@@ -1,31 +1,20 @@
-"""Replies that were paid for once. What couldn't be read is never here."""
+"""Replies that were paid for once. What couldn't be read is never here.
 
-import dataclasses
+The whole request is part of the key, with the fence around what strangers wrote. A fence that is new in every
+run would make every request another one, so the run derives it from the case by a keyed hash
+(``judges.runs.cases.fence_of``): equal cases have equal requests, and nobody can foresee it.
+"""
+
 import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from django.utils.crypto import salted_hmac
-
 from judges.endpoints.interface import Answer, Question
 from judges.models import CachedReply
-from judges.protocols.interface import Case, Reply, Token
+from judges.protocols.interface import Reply, Token
 
 BATCH = 200
-
-
-def fence_of(case: Case) -> str:
-    """The word that fences off what strangers wrote in this case: pass it to ``JudgeProtocol.render``.
-
-    A fence that is new in every run would make every request another one, and nothing would ever be found in
-    the cache. This one is a hash of the whole case with the site's secret key: equal cases have equal fences
-    and so equal requests, but nobody without the key can foretell it, and a text that was changed to hold its
-    fence has another fence by that.
-    """
-    return salted_hmac("judges.endpoints.fence", _canonical(case), algorithm="sha256").hexdigest()[
-        :16
-    ]
 
 
 def key_of_question(question: Question) -> str:
@@ -92,10 +81,5 @@ def _answer(row: CachedReply) -> Answer:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return dict(value)
+    # Mappings that aren't dictionaries are those of frozen requests.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)

@@ -129,7 +129,7 @@ class JudgeProtocol(Protocol):
     def digest(self) -> str: ...
 
     def render(self, case: Case, *, fence: str) -> Request:
-        """``fence`` is a random word around what strangers wrote, new in every run. Raises MissingInput."""
+        """``fence`` is a word around what strangers wrote that nobody can foresee. Raises MissingInput."""
         ...
 
     def read(self, reply: Reply, *, questions: Sequence[str] = ()) -> Reading:

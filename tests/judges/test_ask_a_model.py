@@ -8,11 +8,10 @@ import pytest
 
 from judges.endpoints import cache, gate
 from judges.endpoints.asking import Asker, Patience
-from judges.endpoints.cache import fence_of
 from judges.endpoints.interface import Answer, CallError, Endpoint, Failure, Question
 from judges.endpoints.reward import read_score
 from judges.models import CachedReply, EndpointState
-from judges.protocols.interface import Case, Picture, Reply, Request, UnreadableReply
+from judges.protocols.interface import Reply, Request, UnreadableReply
 from tests.endpoint import MisbehavingEndpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_connection")]
@@ -178,24 +177,12 @@ def test_many_questions_share_queries(server):
     assert EndpointState.objects.get().version <= 10
 
 
-def test_equal_cases_have_equal_fences_and_others_have_others(settings):
-    def case(answer: str, url: str = "data:,a") -> Case:
-        message = MappingProxyType({"role": "user", "content": "Hello"})
-        return Case((message,), (answer, "Second"), pictures=(Picture("1.png", url),))
-
-    fence = fence_of(case("First"))
-    assert fence == fence_of(case("First"))
-    others = {
-        fence_of(case("Else")),
-        fence_of(case("First").mirrored),
-        fence_of(case("First", "b")),
-    }
-    # Whoever writes the fence into an answer has another fence.
-    others |= {fence_of(case(f"First {fence}"))}
-    settings.SECRET_KEY = "another" * 8
-    others |= {fence_of(case("First"))}
-    assert len(others - {fence}) == 5
-    assert fence.isalnum()
+def test_a_frozen_request_is_the_same_question():
+    endpoint = Endpoint("https://api.example.com/v1", "m")
+    frozen = Request((MappingProxyType({"content": "A or B?", "role": "user"}),), max_tokens=5)
+    assert cache.key_of_question(Question(endpoint, frozen)) == cache.key_of_question(
+        question(endpoint)
+    )
 
 
 # --- limits ---------------------------------------------------------------------------------------
