@@ -424,8 +424,13 @@ class JudgeCall(models.Model):
                 name="call_unique_preparation_of_battle",
             ),
             models.UniqueConstraint(
+                fields=["run", "output"],
+                condition=Q(purpose="prepare", output__isnull=False),
+                name="call_unique_preparation_of_output",
+            ),
+            models.UniqueConstraint(
                 fields=["run", "prompt"],
-                condition=Q(purpose="prepare", battle__isnull=True),
+                condition=Q(purpose="prepare", battle__isnull=True, output__isnull=True),
                 name="call_unique_preparation_of_prompt",
             ),
             models.CheckConstraint(
@@ -455,7 +460,6 @@ class JudgeCall(models.Model):
                     purpose="prepare",
                     battle__isnull=True,
                     pair__isnull=True,
-                    output__isnull=True,
                     shown_first__isnull=True,
                 ),
                 name="call_of_battle_output_or_prompt",
@@ -506,6 +510,95 @@ class JudgeCall(models.Model):
 
     def __str__(self) -> str:
         return f"Call {self.pk} of run {self.run_id}"
+
+
+class Preparation(models.Model):
+    """What an LLM judge wrote before it judged: the questions of a prompt, or a reference for one case.
+
+    Written once per judge, used by all of its runs. Questions may be edited until an output was judged by them.
+    """
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, related_name="preparations", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(
+        Prompt, models.CASCADE, related_name="preparations", db_constraint=False
+    )
+    battle = models.ForeignKey(
+        Battle, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False
+    )
+    pair = models.ForeignKey(
+        Pair, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
+    output = models.ForeignKey(
+        Output, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False
+    )
+    checklist = models.JSONField(default=list, blank=True, help_text="Questions of the prompt.")
+    reference = models.TextField(blank=True, help_text="The adapted reference answer.")
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["judge", "prompt"],
+                condition=Q(battle__isnull=True, output__isnull=True),
+                name="preparation_unique_prompt",
+            ),
+            models.UniqueConstraint(
+                fields=["judge", "battle"],
+                condition=Q(battle__isnull=False),
+                name="preparation_unique_battle",
+            ),
+            models.UniqueConstraint(
+                fields=["judge", "output"],
+                condition=Q(output__isnull=False),
+                name="preparation_unique_output",
+            ),
+            models.CheckConstraint(
+                condition=Q(battle__isnull=True, pair__isnull=True)
+                | Q(battle__isnull=False, pair__isnull=False, output__isnull=True),
+                name="preparation_of_battle_output_or_prompt",
+            ),
+            CompositeForeignKey(
+                fields=["judge", "arena"],
+                to="judges.Judge",
+                to_fields=["id", "arena"],
+                name="preparation_judge_in_arena",
+                violation_error_message="The judge belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["prompt", "arena"],
+                to="arena.Prompt",
+                to_fields=["id", "arena"],
+                name="preparation_prompt_in_arena",
+                violation_error_message="The prompt belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["battle", "arena", "pair", "prompt"],
+                to="arena.Battle",
+                to_fields=["id", "arena", "pair", "prompt"],
+                name="preparation_battle",
+                violation_error_message="Arena, pair and prompt must be the battle's.",
+            ),
+            CompositeForeignKey(
+                fields=["output", "arena"],
+                to="arena.Output",
+                to_fields=["id", "arena"],
+                name="preparation_output_in_arena",
+                violation_error_message="The output belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Preparation {self.pk} of {self.judge}"
 
 
 class Score(models.Model):

@@ -6,6 +6,7 @@ turn by turn by as many workers as there are: see ``judges.runs.verbs`` for what
 
 from judges.runs.errors import RunError
 from judges.runs.planning import RunPlan
+from judges.runs.preparing import edit_checklist
 from judges.runs.programs import make_program_judge, start_run
 from judges.runs.verbs import (
     FailureCount,
@@ -28,6 +29,7 @@ __all__ = [
     "cancel_run",
     "confirm_run",
     "do_some",
+    "edit_checklist",
     "failures_of",
     "make_program_judge",
     "pause_run",

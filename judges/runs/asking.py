@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from judges.endpoints.interface import Answer, CallError, Endpoint, Failure, Question
 from judges.llm_judges import endpoint_of, protocol_of
-from judges.models import JudgeCall, JudgeRun
-from judges.protocols.interface import JudgeProtocol, MissingInput, Reading
+from judges.models import JudgeCall, JudgeRun, Preparation
+from judges.protocols.interface import Case, JudgeProtocol, MissingInput, Reading
 from judges.runs.calls import (
     LEASE_SECONDS,
     Result,
@@ -30,6 +30,13 @@ from judges.runs.calls import (
     store_results,
 )
 from judges.runs.cases import case_of, fence_of, load_calls
+from judges.runs.preparing import (
+    Scope,
+    preparations_for,
+    scope_of,
+    subject_of,
+    with_preparation,
+)
 
 TURN_SECONDS = 60  # then the worker takes whatever else waits in the queue
 RENEW_SECONDS = LEASE_SECONDS / 6
@@ -48,10 +55,12 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
     What goes wrong but for single calls is kept on the run and raised again.
     """
     try:
+        protocol = protocol_of(run.judge)
         turn = _Turn(
             run=run,
             endpoint=endpoint_of(run.judge),
-            protocol=protocol_of(run.judge),
+            protocol=protocol,
+            scope=scope_of(protocol),
             guidelines=run.arena.guidelines,
             claim=uuid.uuid4(),
         )
@@ -80,6 +89,8 @@ class _Turn:
     protocol: JudgeProtocol
     guidelines: str
     claim: uuid.UUID
+    scope: Scope
+    preparations: dict[Any, Preparation] = field(default_factory=dict)
     in_a_row: int = 0
     has_asked: bool = False
 
@@ -110,7 +121,10 @@ class _Turn:
     def claimed(self, mine: list[int], *, more: bool) -> list[JudgeCall]:
         """Further calls to ask; renews the lease of those that are being asked."""
         at_most = self.endpoint.concurrency if more else 0
-        return load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
+        calls = load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
+        if calls and self.scope != Scope.NOTHING:
+            self.preparations |= preparations_for(self.run.judge, calls)
+        return calls
 
     async def keep(self, done: set[asyncio.Task[Result]]) -> None:
         """Store what came, then raise what went wrong with none of our calls to blame."""
@@ -131,11 +145,14 @@ class _Turn:
 
     async def ask(self, asker: Any, call: JudgeCall) -> Result:
         case = case_of(call, guidelines=self.guidelines)
-        read = self.protocol.read
-        if case.checklist:
-            read = partial(read, questions=case.checklist)
         try:
+            if call.purpose == JudgeCall.Purpose.PREPARE:
+                return await self.prepare(asker, call, case)
+            case = self.with_preparation(call, case)
             request = self.protocol.render(case, fence=fence_of(case))
+            read = self.protocol.read
+            if case.checklist:
+                read = partial(read, questions=case.checklist)
             answer, reading = await asker.ask(
                 Question(self.endpoint, request, call.repetition), read=read
             )
@@ -152,6 +169,26 @@ class _Turn:
                 attempts=error.attempts,
             )
         return result_of(call, answer, reading)
+
+    async def prepare(self, asker: Any, call: JudgeCall, case: Case) -> Result:
+        request = self.protocol.preparation(case, fence=fence_of(case))
+        if request is None:
+            raise MissingInput(f"{self.protocol.name} needs no preparation of this.")
+        answer, prepared = await asker.ask(
+            Question(self.endpoint, request), read=partial(self.protocol.prepared, case)
+        )
+        parse = {"reference": prepared.reference}
+        if prepared.checklist:
+            parse = {"checklist": list(prepared.checklist)}
+        return replace(result_of(call, answer, Reading()), parse=parse)
+
+    def with_preparation(self, call: JudgeCall, case: Case) -> Case:
+        if self.scope == Scope.NOTHING:
+            return case
+        preparation = self.preparations.get(subject_of(call, self.scope))
+        if preparation is None:
+            raise MissingInput("What the judge writes first failed here: retry all that failed.")
+        return with_preparation(case, preparation)
 
     def check(self, reading: Reading) -> None:
         """Raises CallError for a reading that decides nothing of what was asked."""

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from judges.endpoints.interface import Failure
 from judges.models import JudgeCall, JudgeRun
+from judges.runs.preparing import keep_preparations
 from judges.runs.settling import settle_battles, settle_outputs
 
 LEASE_SECONDS = 60  # renewed while a worker lives; what a killed one left is open again after it
@@ -135,6 +136,8 @@ def store_results(run: int, results: Sequence[Result]) -> int:
         changed.append(call)
     JudgeCall.objects.bulk_update(changed, _WRITTEN)
     judged = [call for call in answered if call.purpose == JudgeCall.Purpose.JUDGE]
+    if prepared := [call for call in answered if call.purpose == JudgeCall.Purpose.PREPARE]:
+        keep_preparations(row, prepared)
     if battles := {call.battle_id for call in judged if call.battle_id}:
         row.verdicts_cast += settle_battles(row, battles, at=now)
     if outputs := [call for call in judged if call.output_id]:

@@ -28,6 +28,7 @@ def load_calls(keys: Sequence[int]) -> list[JudgeCall]:
 
 
 def case_of(call: JudgeCall, *, guidelines: str) -> Case:
+    """What the judge sees of it, without what it prepared. A prompt's preparation sees no answers."""
     if call.output is not None:
         answers: tuple[str, ...] = (call.output.text,)
     elif call.battle is not None:

@@ -6,11 +6,19 @@ from typing import Any
 
 from django.db.models import Avg, Count, F, Sum
 
-from arena.models import Output
+from arena.models import Output, Prompt
 from judges.llm_judges import endpoint_of, protocol_of
-from judges.models import Judge, JudgeCall, Score
+from judges.models import Judge, JudgeCall, Preparation, Score
+from judges.runs.preparing import Scope, scope_of
 from judges.runs.selection import universe
-from judges.runs.sizes import BYTES_PER_TOKEN, ROLES, cost_of, size_of
+from judges.runs.sizes import (
+    BYTES_PER_TOKEN,
+    ROLES,
+    Size,
+    cost_of,
+    size_of,
+    size_of_preparation,
+)
 
 USUAL_REPLY = 250  # tokens, while the judge has given none to measure
 USUAL_SECONDS = 5.0
@@ -26,6 +34,7 @@ class RunPlan:
 
     battles: int
     calls: int
+    preparations: int  # of the calls: those that come first, for checklists and adapted references
     input_tokens: int
     output_tokens: int
     cost: float  # USD
@@ -45,20 +54,29 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     size = size_of(protocol, guidelines=judge.arena.guidelines)
     repetitions = judge.configuration["repetitions"]
     rows = universe(judge=judge, selection=selection)
-    sums = rows.aggregate(
+    sums = mean = rows.aggregate(
         battles=Count("output_a_pk"),
         prompt=Sum("prompt_bytes", default=0),
         reference=Sum("reference_bytes", default=0),
         answers=Sum(F("a_bytes") + F("b_bytes"), default=0),
     )
     battles = calls = sums.pop("battles")
+    times = repetitions
     if protocol.judges_battles:
         times = repetitions * (2 if judge.configuration["both_orders"] else 1)
         calls *= times
         sums = {name: total * times for name, total in sums.items()}
     else:
         calls, sums = _of_outputs(judge, rows, repetitions, dict(sums), battles)
-    length = calls * size.fixed + size.bytes(**sums) - size.fixed if calls else 0
+    length = _length(size, calls, sums)
+    first = size_of_preparation(protocol)
+    preparations = most_written = 0
+    if first and calls:
+        of_prompts = scope_of(protocol) == Scope.PROMPT
+        wanted = _wanted_preparations(judge, rows) if of_prompts else calls // times
+        most_written = first.max_tokens
+        length += _length(first, wanted, _share(mean, wanted / battles, answers=not of_prompts))
+        preparations, calls = wanted, calls + wanted
     reply, latency, is_measured = _usual(judge)
     reply = min(reply, size.max_tokens)
     input_tokens, output_tokens = length / BYTES_PER_TOKEN, calls * reply
@@ -70,13 +88,36 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     return RunPlan(
         battles=battles,
         calls=calls,
+        preparations=preparations,
         input_tokens=round(input_tokens),
         output_tokens=round(output_tokens),
         cost=cost_of(input_tokens, output_tokens, endpoint),
-        most_cost=cost_of(length + calls * ROLES, calls * size.max_tokens, endpoint),
+        most_cost=cost_of(
+            length + calls * ROLES,
+            (calls - preparations) * size.max_tokens + preparations * most_written,
+            endpoint,
+        ),
         seconds=seconds,
         is_measured=is_measured,
     )
+
+
+def _length(size: Size, calls: int, sums: Mapping[str, int]) -> int:
+    """Bytes of the requests of so many calls about texts of these lengths in all."""
+    return size.bytes(**sums) + (calls - 1) * size.fixed if calls else 0
+
+
+def _share(sums: Mapping[str, int], share: float, *, answers: bool) -> dict[str, int]:
+    return {
+        name: round(total * share) if answers or name != "answers" else 0
+        for name, total in sums.items()
+    }
+
+
+def _wanted_preparations(judge: Judge, rows: Any) -> int:
+    there = Preparation.objects.filter(judge=judge, battle=None, output=None)
+    prompts = Prompt.objects.filter(pk__in=_column(rows, "prompt_pk"))
+    return prompts.exclude(pk__in=there.values("prompt")).count()
 
 
 def _of_outputs(

@@ -11,9 +11,17 @@ from django.utils import timezone
 
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.runs.preparing import Scope, prepared, scope_of, subject_of
 from judges.runs.scored import decide_from_scores
 from judges.runs.selection import Chosen, chosen, outputs_to_score
-from judges.runs.sizes import ROLES, Size, cost_of, most_tokens, size_of
+from judges.runs.sizes import (
+    ROLES,
+    Size,
+    cost_of,
+    most_tokens,
+    size_of,
+    size_of_preparation,
+)
 
 Side = Verdict.Side
 
@@ -24,12 +32,17 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     protocol = protocol_of(run.judge)
     size = size_of(protocol, guidelines=run.arena.guidelines)
     cast = 0
+    scope, first = scope_of(protocol), size_of_preparation(protocol)
     for batch in chosen(judge=run.judge, selection=run.selection):
         if protocol.judges_battles:
             calls = list(_of_battles(run, batch, size))
         else:
             calls = list(_of_outputs(run, batch, size))
-        # An output meets many others, and is asked about once.
+        # An output meets many others, and is asked about once; so is a prompt.
+        if first:
+            JudgeCall.objects.bulk_create(
+                _preparations(run, calls, batch, scope, first), ignore_conflicts=True
+            )
         JudgeCall.objects.bulk_create(calls, ignore_conflicts=not protocol.judges_battles)
         until = timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
         JudgeRun.objects.filter(pk=run.pk).update(claimed_until=until)
@@ -72,6 +85,41 @@ def _of_battles(run: JudgeRun, batch: list[Chosen], size: Size) -> Iterator[Judg
                     repetition=repetition,
                     **most,
                 )
+
+
+def _preparations(
+    run: JudgeRun, calls: list[JudgeCall], batch: list[Chosen], scope: Scope, size: Size
+) -> list[JudgeCall]:
+    """One for each prompt, battle or output of these calls that has none."""
+    sizes = {row.prompt: (row.prompt_bytes, row.reference_bytes) for row in batch}
+    battles = {row.battle: row.a_bytes + row.b_bytes for row in batch}
+    outputs = {row.output_a: row.a_bytes for row in batch} | {
+        row.output_b: row.b_bytes for row in batch
+    }
+    there = {
+        (row.prompt_id, row.battle_id, row.output_id)
+        for row in prepared(run.judge, (call.prompt_id for call in calls))
+    }
+    made = {}
+    for call in calls:
+        of_prompt = scope == Scope.PROMPT
+        subject = subject_of(call, scope)
+        if subject in there or subject in made:
+            continue
+        answers = 0
+        if not of_prompt:
+            answers = outputs[call.output_id] if call.output_id else battles[call.battle_id]
+        made[subject] = JudgeCall(
+            arena_id=run.arena_id,
+            run=run,
+            purpose=JudgeCall.Purpose.PREPARE,
+            prompt_id=call.prompt_id,
+            battle_id=None if of_prompt else call.battle_id,
+            pair_id=None if of_prompt else call.pair_id,
+            output_id=None if of_prompt else call.output_id,
+            **_most(run, size, sizes[call.prompt_id][0], answers, sizes[call.prompt_id][1]),
+        )
+    return list(made.values())
 
 
 def _orders(battle: int, repetition: int, *, both: bool) -> tuple[Side, ...]:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from judges.endpoints.interface import Endpoint
-from judges.protocols.interface import Case, JudgeProtocol
+from judges.protocols.interface import Case, JudgeProtocol, Request
 
 BYTES_PER_TOKEN = 4.0  # of English text; an estimate, other languages and code have fewer
 ROLES = 64  # tokens that a chat template adds around the messages, at the most
@@ -36,13 +36,29 @@ def size_of(protocol: JudgeProtocol, *, guidelines: str) -> Size:
         guidelines=guidelines,
         checklist=("Is it right?",) * 10,
     )
-    request = protocol.render(case, fence="0" * 16)
+    size = _measured(protocol.render(case, fence="0" * 16), len(case.answers))
+    if first := size_of_preparation(protocol):
+        # What the judge wrote first it reads again: as many tokens, and no token is shorter than a byte.
+        size = size._replace(fixed=size.fixed + first.max_tokens)
+    return size
+
+
+def _measured(request: Request, answers: int) -> Size:
     text = "".join(_texts(request.messages))
     times = [text.count(mark) / _REPEATED for mark in _MARKS]
     fixed = len(text.encode()) - sum(len(mark.encode()) * text.count(mark) for mark in _MARKS)
     if request.schema is not None:
         fixed += len(str(request.schema))
-    return Size(fixed, times[0], times[1] / len(case.answers), times[2], request.max_tokens)
+    return Size(fixed, times[0], times[1] / answers, times[2], request.max_tokens)
+
+
+def size_of_preparation(protocol: JudgeProtocol) -> Size | None:
+    """The same of the call that comes first; None where none does."""
+    prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
+    answers = (answer, answer) if protocol.judges_battles else (answer,)
+    case = Case(({"role": "user", "content": prompt},), answers, reference=reference)
+    request = protocol.preparation(case, fence="0" * 16)
+    return None if request is None else _measured(request, len(answers))
 
 
 def most_tokens(size: int, max_tokens: int) -> int:
