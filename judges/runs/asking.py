@@ -22,9 +22,9 @@ from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Preparation
 from judges.protocols.interface import Case, JudgeProtocol, MissingInput, Reading
 from judges.runs.calls import (
-    LEASE_SECONDS,
     Result,
     claim_calls,
+    lease_seconds,
     release_calls,
     stop_run,
     store_results,
@@ -39,7 +39,7 @@ from judges.runs.preparing import (
 )
 
 TURN_SECONDS = 60  # then the worker takes whatever else waits in the queue
-RENEW_SECONDS = LEASE_SECONDS / 6
+RENEWALS = 6  # of a lease before it runs out, while nothing comes
 # So many failures of the endpoint in a row, without an answer between them, and the run stops.
 MOST_FAILURES_IN_A_ROW = 25
 DOWN = frozenset(
@@ -107,7 +107,9 @@ class _Turn:
                         return
                     self.has_asked = True
                     done, _ = await asyncio.wait(
-                        asked, timeout=RENEW_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                        asked,
+                        timeout=lease_seconds() / RENEWALS,
+                        return_when=asyncio.FIRST_COMPLETED,
                     )
                     await self.keep(done)
                     for task in done:

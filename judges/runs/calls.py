@@ -56,8 +56,12 @@ HOPELESS = frozenset({Failure.CREDENTIALS, Failure.NOT_FOUND, Failure.NOT_ALLOWE
 MAYBE_PAID = frozenset({Failure.UNREADABLE, Failure.CUT_OFF, Failure.MALFORMED, Failure.TIMEOUT})
 
 
+def lease_seconds() -> int:
+    return min(LEASE_SECONDS, settings.JOB_LEASE_SECONDS)
+
+
 def lease_end() -> datetime:
-    return timezone.now() + timedelta(seconds=min(LEASE_SECONDS, settings.JOB_LEASE_SECONDS))
+    return timezone.now() + timedelta(seconds=lease_seconds())
 
 
 def locked(key: int) -> JudgeRun:

@@ -1,9 +1,11 @@
 """Several workers at one run, and what the dead leave to the living."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -62,6 +64,22 @@ def test_a_claim_that_is_renewed_does_not_run_out(run):
     claim(run, at_most=0, mine=first)
     later = timezone.now() + timedelta(seconds=30)
     assert run.calls.filter(pk__in=first, claimed_until__gt=later).count() == 4
+
+
+def test_a_worker_that_waits_long_for_an_answer_keeps_its_claims(run, settings, monkeypatch):
+    settings.JOB_LEASE_SECONDS = 0.3
+    taken = []
+
+    class Slow(FakeEndpoint):
+        async def ask(self, question, *, read):
+            await asyncio.sleep(0.7)
+            taken.extend(await sync_to_async(claim)(run, OTHER, at_most=4))
+            return await super().ask(question, read=read)
+
+    monkeypatch.setattr("judges.runs.asking.TURN_SECONDS", 0.1)
+    work_on(run, make_asker=Slow(lambda lines: "tie"))
+    run.refresh_from_db()
+    assert (taken, run.done) == ([], 4)
 
 
 def test_nobody_renews_what_another_has_taken_over(run):
