@@ -124,6 +124,56 @@ def calibrate(
     return Calibration(level if math.isfinite(level) else 0.0, *found)
 
 
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """The tiers' calibrations, and what they decide: (n,) outcomes, -1 where all pass on or one is silent."""
+
+    tiers: list[Calibration]
+    decided: np.ndarray
+
+
+def calibrate_cascade(
+    said: np.ndarray,
+    confidence: np.ndarray,
+    people: np.ndarray,
+    part: np.ndarray,
+    *,
+    risk: float,
+    delta: float,
+) -> Cascade:
+    """Every tier on its own part of the battles, of which only those count that the tiers before it pass on.
+
+    ``said`` (n, K) outcomes of the tiers' judges, -1 where one is silent; ``confidence`` (n, K), nan where one
+    states none; ``people`` (n,) what most people say, -1 where that isn't known; ``part`` (n,) the number of
+    the tier that is calibrated on a battle, below 0 where none is. The risk of what is decided is at most
+    ``risk`` with probability 1 − ``delta``, of which every tier gets an equal part.
+    """
+    n, n_tiers = said.shape
+    if (people[part >= 0] < 0).any():
+        raise ValueError("A battle that is calibrated on needs a majority of people.")
+    open_ = np.ones(n, dtype=bool)  # passed on by all tiers so far
+    decided = np.full(n, -1)
+    tiers = []
+    for tier in range(n_tiers):
+        reaches = open_ & (said[:, tier] >= 0)
+        mine, elsewhere = reaches & (part == tier), reaches & (part != tier)
+        sure = confidence[:, tier]
+        given = {"risk": risk, "delta": delta / n_tiers}
+        found = calibrate(
+            sure[mine],
+            said[mine, tier] != people[mine],
+            levels=thresholds(sure[elsewhere], n=int(mine.sum()), **given),
+            **given,
+        )
+        tiers.append(found)
+        if found.threshold is not None:
+            accepts = reaches & (sure >= found.threshold)
+            decided = np.where(accepts, said[:, tier], decided)
+            # Where this tier is silent, whether it would pass on isn't known.
+            open_ = reaches & ~accepts
+    return Cascade(tiers, decided)
+
+
 def evidence_against(agreed: int, n: int, *, target: float) -> float:
     """How strongly ``agreed`` of n speak against an agreement of at least ``target``: an e-value.
 

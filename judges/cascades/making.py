@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TIERS = (Judge.Kind.LLM, Judge.Kind.PROGRAM, Judge.Kind.IMPORTED, Judge.Kind.JURY)
 TIES = ("count", "leave out")
 UNITS = ("battle", "prompt")
+# Parts that aren't calibrated on: held out, and without a reference.
 HELD_OUT = -1
 ELSEWHERE = -2
 
@@ -186,47 +187,33 @@ def calibrate_tiers(
 
     The same at any time for the same cut, as long as the judges and people's votes are those.
     """
-    import numpy as np
-
-    from judges.cascades.calibration import calibrate, interval, thresholds
+    from judges.cascades.calibration import calibrate_cascade, interval
 
     read, without_majority, digest = _read(arena, tiers, terms, cut)
-    risk, delta = 1 - terms.target, terms.delta / len(tiers)
-    open_ = np.ones(len(read.battle), dtype=bool)  # passed on by all tiers so far
-    decided = np.full(len(read.battle), -1)
-    results = []
-    for number in range(len(tiers)):
-        said, sure = read.decision[:, number], read.confidence[:, number]
-        reaches = open_ & (said >= 0)
-        mine = reaches & (read.part == number)
-        elsewhere = reaches & (read.part != number)
-        found = calibrate(
-            sure[mine],
-            said[mine] != read.people[mine],
-            levels=thresholds(sure[elsewhere], n=int(mine.sum()), risk=risk, delta=delta),
-            risk=risk,
-            delta=delta,
-        )
-        results.append(
-            {
-                "threshold": found.threshold,
-                "n": found.n,
-                "accepted": found.accepted,
-                "errors": found.errors,
-                "bound": round(found.bound, 9),
-                "tested": found.tested,
-                "delta": delta,
-                "reason": found.reason,
-            }
-        )
-        if found.threshold is not None:
-            accepts = reaches & (sure >= found.threshold)
-            decided = np.where(accepts, said, decided)
-            # Where this tier has said nothing, whether it would pass on isn't known.
-            open_ = reaches & ~accepts
+    found = calibrate_cascade(
+        read.decision,
+        read.confidence,
+        read.people,
+        read.part,
+        risk=1 - terms.target,
+        delta=terms.delta,
+    )
+    results = [
+        {
+            "threshold": tier.threshold,
+            "n": tier.n,
+            "accepted": tier.accepted,
+            "errors": tier.errors,
+            "bound": round(tier.bound, 9),
+            "tested": tier.tested,
+            "delta": terms.delta / len(tiers),
+            "reason": tier.reason,
+        }
+        for tier in found.tiers
+    ]
     held = read.part == HELD_OUT
-    kept = held & (decided >= 0)
-    right = int((decided[kept] == read.people[kept]).sum())
+    kept = held & (found.decided >= 0)
+    right = int((found.decided[kept] == read.people[kept]).sum())
     return {
         "cut": list(cut),
         "digest": digest,
