@@ -354,6 +354,9 @@ class VoterRecord(models.Model):
     voter = models.OneToOneField(Voter, models.CASCADE, related_name="record")
     handle = models.CharField(max_length=120)
     n_verdicts = models.PositiveIntegerField()
+    n_retracted = models.PositiveIntegerField(
+        default=0, help_text="Overall verdicts taken back, after their systems were revealed."
+    )
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     agreement = models.FloatField(

@@ -20,6 +20,7 @@ ODD = 0.05
 SORTS = {
     "handle": "handle",
     "verdicts": "n_verdicts",
+    "retracted": "n_retracted",
     "last": "last_at",
     "agreement": "agreement",
     "left": "left_share",
@@ -28,7 +29,7 @@ SORTS = {
 }
 DEFAULT_SORT = "p"
 COLUMNS = (
-    "voter", "excluded", "n_verdicts", "first_at", "last_at", "agreement", "agreement_lower",
+    "voter", "excluded", "n_verdicts", "n_retracted", "first_at", "last_at", "agreement", "agreement_lower",
     "agreement_upper", "n_agreement", "gold_right", "n_gold", "retest_same", "n_retest", "left",
     "n_sides", "median_dwell_ms", "p", "p_strange", "p_side", "p_favour", "favoured", "first_without",
     "changes_first", "computed_at",

@@ -206,12 +206,22 @@ def _about(ids: list[int]) -> dict[int, dict[str, Any]]:
             "handle": handles[voter],
             "first_at": first,
             "last_at": last,
+            "n_retracted": 0,
             "gold_right": 0,
             "n_gold": 0,
             "median_dwell_ms": None,
         }
         for voter, first, last in times
     }
+    retracted = (
+        Retraction.objects.filter(
+            verdict__judge_id__in=ids, verdict__criterion="", verdict__voter__isnull=False
+        )
+        .values_list("verdict__voter_id")
+        .annotate(n=Count("pk"))
+    )
+    for voter, n in retracted:
+        about[voter]["n_retracted"] = n
     voted = Ballot.objects.filter(voter__judge_id__in=ids, state=Ballot.State.VOTED).order_by()
     gold = (
         voted.exclude(gold_item=None)

@@ -58,7 +58,9 @@ def test_excluded_voters_are_not_among_the_others(small_arena):
 def test_what_was_taken_back_is_not_counted(small_arena):
     for verdict in Verdict.objects.filter(voter__handle="alice")[:6]:
         retract_verdict(verdict=verdict)
-    assert record_of(small_arena).n_verdicts == 30
+    record = record_of(small_arena)
+    assert (record.n_verdicts, record.n_retracted) == (30, 6)
+    assert record_of(small_arena, "bob").n_retracted == 0
 
 
 def test_who_took_everything_back_is_no_longer_listed(small_arena):
