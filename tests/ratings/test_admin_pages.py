@@ -28,7 +28,9 @@ from arena.models import (
 from config.admin import LargeTableAdmin
 from judges.models import (
     Ballot,
+    CachedReply,
     Derivation,
+    EndpointState,
     Exclusion,
     GoldItem,
     Judge,
@@ -57,7 +59,8 @@ APPEND_ONLY = [
     Exclusion, AuditEntry, AccessToken, Derivation, Invitation,
     Membership, Image,
 ]  # fmt: skip
-NEVER_DELETED = [model for model in OURS if model not in (Category, GoldItem)]
+FORGOTTEN = (EndpointState, CachedReply)
+NEVER_DELETED = [model for model in OURS if model not in (Category, GoldItem, *FORGOTTEN)]
 WHOLE_COUNT = re.compile(r"\bCOUNT\(", re.IGNORECASE)
 
 pytestmark = pytest.mark.django_db
@@ -164,6 +167,8 @@ def add_people(arena: Arena, voter: Voter) -> None:
     )
     Ranking.objects.create(arena=arena, voter=voter, prompt=battle.prompt)
     Exclusion.objects.create(voter=voter, reason="Too fast", by=user)
+    EndpointState.objects.create(digest=arena.slug, url="http://127.0.0.1:9/v1", model="m")
+    CachedReply.objects.create(key=arena.slug, model="m", text="A", finish="stop", seconds=1)
 
 
 def add_run(arena: Arena, judge: Judge) -> None:
