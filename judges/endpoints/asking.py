@@ -121,9 +121,10 @@ class Asker:
 
     async def _attempt(self, question: Question) -> Answer:
         one = await self._gate.enter(tokens=expected_tokens(question.request))
-        failure, tokens = None, None
+        failure, tokens, answered = None, None, False
         try:
             answer = await self._client.attempt(question)
+            answered = True
             if answer.input_tokens is not None and answer.output_tokens is not None:
                 tokens = answer.input_tokens + answer.output_tokens
             return answer
@@ -131,7 +132,7 @@ class Asker:
             failure = error
             raise
         finally:
-            self._gate.leave(one, failure, tokens=tokens)
+            self._gate.leave(one, failure, answered=answered, tokens=tokens)
 
     def _pause(self, attempt: int, error: CallError) -> float:
         """Full jitter, so that calls that failed together don't come back together; at least what was asked."""

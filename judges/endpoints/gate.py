@@ -125,14 +125,19 @@ class Gate:
             await one.through
         except asyncio.CancelledError:
             if one.begun:  # let through and cancelled at once
-                self.leave(one, None)
+                self.leave(one, None, answered=False)
             else:
                 self._waiting.remove(one)
             raise
         return one
 
-    def leave(self, one: Pass, failure: CallError | None, *, tokens: int | None = None) -> None:
-        """After the call, however it ended; ``tokens`` are those that it took, as far as they are known."""
+    def leave(
+        self, one: Pass, failure: CallError | None, *, answered: bool, tokens: int | None = None
+    ) -> None:
+        """After the call, however it ended; ``tokens`` are those that it took, as far as they are known.
+
+        Without an answer and without a failure it was broken off here, which tells nothing of the endpoint.
+        """
         self._in_flight -= 1
         self._left_since += 1
         news = self._news
@@ -148,9 +153,9 @@ class Gate:
             failures = news.failures + self._grant.failures
             if failures >= self._limits.break_after and not self._grant.open_until:
                 self._urgent.set()
-        else:
+        elif answered or (failure is not None and failure.failure != Failure.NOT_ALLOWED):
             news.succeeded, news.failures = True, 0
-        if one.probes:
+        if one.probes and (answered or failure is not None):
             news.probed = not of_the_endpoint
             self._urgent.set()
         if self._urgent.is_set():
@@ -199,7 +204,9 @@ class Gate:
         try:
             while not self._closing:
                 self._wake.clear()
-                if self._waiting or self._in_flight or self._news != News(self._worker):
+                # Once more when it has become idle: then it gives its slots back.
+                busy = self._waiting or self._in_flight or self._grant.held
+                if busy or self._news != News(self._worker):
                     short = await self._settle()
                     self._give_up()
                     self._let_through()
@@ -208,7 +215,8 @@ class Gate:
                     if short or self._urgent.is_set():
                         continue
                 if not self._closing:
-                    await _within(SETTLE_EVERY if self._in_flight else LEASE / 3, self._wake)
+                    busy = self._in_flight or self._grant.held
+                    await _within(SETTLE_EVERY if busy else LEASE, self._wake)
         except Exception as error:  # noqa: BLE001 (raised by everybody who waits or comes)
             self._broken = error
             for one in self._waiting:
