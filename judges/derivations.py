@@ -90,16 +90,21 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> None:
     A cascade answers to people: their votes tell whether what it claims still holds.
     """
     ids = list(judge_ids)
-    follows = Q(sources__in=ids)
-    people = Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD)
     fresh = Q(stale_since=None) | Q(attempts__gte=MAX_ATTEMPTS)
-    rows = Derivation.objects.filter(fresh, judge__arena=arena_id).order_by()
-    keys = set(rows.filter(follows).values_list("pk", flat=True))
-    watching = rows.filter(judge__kind=Judge.Kind.CASCADE)
-    # One query where nothing is derived from anything, which is nearly always.
-    if watching.exists() and people.exists():
-        keys |= set(watching.values_list("pk", flat=True))
-    for key in keys:
+    # Nearly always there is none, and this is all that a vote asks for.
+    kinds = dict(
+        Derivation.objects.filter(fresh, judge__arena=arena_id)
+        .order_by()
+        .values_list("pk", "judge__kind")
+    )
+    if not kinds:
+        return
+    follows = Derivation.sources.through.objects.filter(derivation__in=kinds, judge__in=ids)
+    keys = set(follows.values_list("derivation", flat=True))
+    watching = {key for key, kind in kinds.items() if kind == Judge.Kind.CASCADE}
+    if watching and Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD).exists():
+        keys |= watching
+    for key in sorted(keys):
         Derivation.objects.filter(fresh, pk=key).update(
             stale_since=timezone.now(), attempts=0, error=""
         )

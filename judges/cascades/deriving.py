@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from arena.audit import note
 from arena.wanted import keep_wanted
 from judges.cascades.confidence import Sure, folded, probabilities, simulated_annotators
 from judges.derivations import BattleRow, Derived
@@ -179,6 +180,11 @@ class Tiers:
         evidence = evidence_against(agreed, n, target=self.configuration["target"])
         broken = evidence >= 1 / self.configuration["delta"]
         if derivation.withdrawn_at is None and broken:
+            judge = derivation.judge
+            note(
+                arena=judge.arena, actor=None, act="withdraw claim", subject=str(judge),
+                agreed=agreed, n=n,
+            )  # fmt: skip
             return {"withdrawn_at": timezone.now()}
         return {}
 

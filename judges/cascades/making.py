@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
+from arena.audit import note
 from arena.models import Arena, Battle
 from judges import derivations
 from judges.cascades.confidence import SOURCES, folded
@@ -25,7 +26,7 @@ from judges.cuts import Cut, watermark
 from judges.derivations import chunks_of
 from judges.juries.making import LONGEST_NAME, new_version
 from judges.majorities import majorities
-from judges.member_votes import said_by
+from judges.member_votes import Said, said_by
 from judges.models import Judge, Outcome
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def make_cascade(
     tiers: Sequence[Tier],
     terms: Terms,
     description: str = "",
+    actor: Any = None,
 ) -> Judge:
     """Calibrate a cascade on what people have said so far; the cheapest judge comes first.
 
@@ -131,6 +133,7 @@ def make_cascade(
             "leaves the rest to people.",
         )
         derivations.start(judge=judge, sources=[tier.judge for tier in tiers])
+        note(arena=arena, actor=actor, act="make cascade", subject=str(judge), target=terms.target)
     return judge
 
 
@@ -242,45 +245,61 @@ def _read(arena: Arena, tiers: Sequence[Tier], terms: Terms, cut: Cut) -> tuple[
     keys = dict(_keys(arena, people))
     if terms.unit == "prompt":
         people = _one_a_prompt(people, keys, seed=terms.seed)
-    ids: list[int] = []
-    rows: list[list[float]] = []
+    annotators = [tier.judge.pk for tier in tiers if tier.confidence == "annotators"]
+    blocks = [np.empty((0, 3 + 2 * len(tiers)))]  # numbers only: an arena has many battles
+    used = []
     for battles in chunks_of(arena):
         said = said_by(
-            [tier.judge.pk for tier in tiers],
-            battles,
-            up_to=cut,
-            with_orders=[tier.judge.pk for tier in tiers if tier.confidence == "annotators"],
+            [tier.judge.pk for tier in tiers], battles, up_to=cut, with_orders=annotators
         )
+        rows: list[list[float]] = []
         for battle in battles:
-            by_judge = said.get(battle.pk)
-            if not by_judge:
+            if battle.pk not in said:
                 continue
-            row: list[float] = []
-            for tier in tiers:
-                sure = sure_of(by_judge.get(tier.judge.pk, ()), tier.confidence, ties=terms.ties)
-                if sure is None:
-                    row += [-1, math.nan]
-                else:
-                    known = sure.confidence
-                    row += [int(folded(sure.decision)), math.nan if known is None else known]
-            ids.append(battle.pk)
-            rows.append(row)
-    table = np.array(rows, dtype=float).reshape(-1, 2 * len(tiers))
-    battle = np.array(ids, dtype=np.int64)
-    part = [_part(keys[pk], terms, len(tiers)) if pk in people else ELSEWHERE for pk in ids]
+            row = _row(said[battle.pk], tiers, terms)
+            reference, part = -1, ELSEWHERE
+            if battle.pk in people:
+                reference, part = people[battle.pk], _part(keys[battle.pk], terms, len(tiers))
+                used.append(_canonical(keys[battle.pk], reference, row))
+            rows.append([battle.pk, reference, part, *row])
+        if rows:
+            blocks.append(np.array(rows, dtype=float))
+    table = np.concatenate(blocks)
+    ints = table[:, :3].astype(np.int64)
     read = Read(
-        battle=battle,
-        decision=table[:, 0::2].astype(np.int64),
-        confidence=table[:, 1::2],
-        people=np.array([people.get(pk, -1) for pk in ids], dtype=np.int64),
-        part=np.array(part, dtype=np.int64),
+        battle=ints[:, 0],
+        decision=table[:, 3::2].astype(np.int64),
+        confidence=table[:, 4::2],
+        people=ints[:, 1],
+        part=ints[:, 2],
     )
-    used = sorted(
-        [keys[pk].name, people[pk], *("" if math.isnan(v) else repr(v) for v in row)]
-        for pk, row in zip(ids, rows, strict=True)
-        if pk in people
-    )
-    return read, without_majority, hashlib.sha256(json.dumps(used).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(sorted(used)).encode()).hexdigest()
+    return read, without_majority, digest
+
+
+def _row(
+    by_judge: Mapping[int, Sequence[Said]], tiers: Sequence[Tier], terms: Terms
+) -> list[float]:
+    """Of each tier what it says, -1 where it is silent, and how sure it is, nan where it doesn't say."""
+    row: list[float] = []
+    for tier in tiers:
+        sure = sure_of(by_judge.get(tier.judge.pk, ()), tier.confidence, ties=terms.ties)
+        if sure is None:
+            row += [-1, math.nan]
+        else:
+            known = sure.confidence
+            row += [int(folded(sure.decision)), math.nan if known is None else known]
+    return row
+
+
+def _canonical(key: _Key, reference: int, row: Sequence[float]) -> str:
+    """What is calibrated on, with the systems in the order of their names: the same in every database."""
+
+    def turned(outcome: float) -> int:
+        return 1 - int(outcome) if key.is_turned and outcome in (0, 1) else int(outcome)
+
+    sure = ["" if math.isnan(value) else repr(value) for value in row[1::2]]
+    return json.dumps([key.name, turned(reference), [turned(said) for said in row[0::2]], sure])
 
 
 class _Key(NamedTuple):
@@ -288,6 +307,7 @@ class _Key(NamedTuple):
 
     name: str
     prompt: str
+    is_turned: bool  # whether the battle's A is the second of its systems by name
 
 
 def _keys(arena: Arena, people: Mapping[int, int]) -> Iterator[tuple[int, _Key]]:
@@ -301,8 +321,9 @@ def _keys(arena: Arena, people: Mapping[int, int]) -> Iterator[tuple[int, _Key]]
     rows = Battle.objects.filter(arena=arena).order_by("pk").values_list("pk", "source_key", *names)
     for pk, source_key, prompt, *systems in rows.iterator(chunk_size=5_000):
         if pk in people:
-            sides = sorted(["\x1f".join(systems[:2]), "\x1f".join(systems[2:])])
-            yield pk, _Key(json.dumps([prompt, *sides, source_key]), prompt)
+            a, b = "\x1f".join(systems[:2]), "\x1f".join(systems[2:])
+            name = json.dumps([prompt, *sorted((a, b)), source_key])
+            yield pk, _Key(name, prompt, a > b)
 
 
 def _draw(seed: int, word: str) -> float:

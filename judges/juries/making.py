@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from arena.audit import note
 from arena.models import Arena
 from arena.slugs import free_slug
 from judges import derivations
@@ -44,6 +45,7 @@ def make_jury(
     rule: str = "majority",
     options: Mapping[str, Any] | None = None,
     description: str = "",
+    actor: Any = None,
 ) -> Judge:
     """The jury of that name, these members and this rule; the one that is there if there is one.
 
@@ -51,7 +53,8 @@ def make_jury(
     members must have decided a battle before the jury does, the others abstaining (all, if it isn't said;
     of a council, all who sit); of mean, ``values`` ("verdicts", or "scores" of members that score on one
     scale) and ``tie_margin``; of weighted, ``weighting`` ("log odds" or "accuracy"). The weights come from an
-    exam against the people of the arena, now and once. Raises JuryError.
+    exam against the people of the arena, now and once. ``actor`` is an account, None where a command makes it.
+    Raises JuryError.
     """
     members = sorted(members, key=lambda member: member.slug)
     chosen = _checked(arena, name, members, rule, options or {})
@@ -73,6 +76,7 @@ def make_jury(
         or f"Decides by what its {len(members)} members have said ({rule}).",
     )
     derivations.start(judge=judge, sources=members)
+    note(arena=arena, actor=actor, act="make jury", subject=str(judge), rule=rule)
     return judge
 
 

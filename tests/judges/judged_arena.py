@@ -8,10 +8,21 @@ from judges.models import Judge, Outcome, Verdict, Voter
 from tests import cast
 
 
-def make_judged_arena(n: int, *, seed: int = 0, voters: int = 3, slug: str = "judged") -> Arena:
-    """``n`` battles of two systems, each with the same vote of ``voters`` people: A, B or tie at random."""
+def make_judged_arena(
+    n: int,
+    *,
+    seed: int = 0,
+    voters: int = 3,
+    slug: str = "judged",
+    names=("Ada", "Basil"),
+    mirrored=False,
+) -> Arena:
+    """``n`` battles of two systems, each with the same vote of ``voters`` people: A, B or tie at random.
+
+    ``mirrored``: the same votes with A and B exchanged.
+    """
     arena = cast.make_arena(slug)
-    one, other = (cast.make_system(arena, name) for name in ("Ada", "Basil"))
+    one, other = (cast.make_system(arena, name) for name in names)
     pair = Pair.objects.create(arena=arena, system_a=one, system_b=other)
     prompts = Prompt.objects.bulk_create(
         Prompt(
@@ -41,7 +52,8 @@ def make_judged_arena(n: int, *, seed: int = 0, voters: int = 3, slug: str = "ju
         for prompt, a, b in zip(prompts, *outputs, strict=True)
     )
     people = cast.make_judge(arena)
-    truth = np.random.default_rng(seed).integers(0, 3, n).tolist()
+    truth = [Outcome(drawn) for drawn in np.random.default_rng(seed).integers(0, 3, n).tolist()]
+    truth = [outcome.mirrored for outcome in truth] if mirrored else truth
     crowd = [Voter(judge=people, handle=f"voter-{v}") for v in range(voters)]
     for voter in Voter.objects.bulk_create(crowd):
         say(people, battles, truth, voter=voter)

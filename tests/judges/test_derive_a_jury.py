@@ -6,7 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from judges import derivations
+from arena.models import AuditEntry
+from judges import derivations, tasks
 from judges.derivations import DerivationError, derive, due, refresh, sweep
 from judges.juries.making import JuryError, make_jury
 from judges.models import (
@@ -433,6 +434,31 @@ def test_a_jury_stands_on_a_leaderboard_and_in_a_report_like_any_judge(small_are
         for judge in (jury, llm)
     )  # fmt: skip
     assert of_jury == of_llm != []
+
+
+def test_the_tasks_call_the_verbs(arena, battles, members, settings):
+    say(battles[0], members, A, A, B)
+    jury = make_jury(arena=arena, name="Jury", members=members)
+    assert tasks.sweep_derivations() == 1
+    assert tasks.derive(jury.pk)
+    assert not tasks.derive(jury.pk)
+    assert len(standing(jury)) == 1
+    names = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert tasks.sweep_derivations.name in names
+
+
+def test_who_made_a_jury_is_in_the_log(arena, members, django_user_model):
+    ada = django_user_model.objects.create_user("ada")
+    for _ in range(2):
+        make_jury(arena=arena, name="Jury", members=members, actor=ada)
+    entry = AuditEntry.objects.get(act="make jury")
+    assert (entry.actor, entry.subject, entry.details) == (ada, "Jury", {"rule": "majority"})
+
+
+def test_a_verdict_asks_one_thing_more_where_nothing_follows_from_it(arena, battles, members):
+    with CaptureQueriesContext(connection) as queries:
+        cast_verdict(battle=battles[0], judge=members[0], outcome=A)
+    assert len([q for q in queries if "derivation" in q["sql"]]) == 1
 
 
 def test_only_juries_are_derived(arena, members):
