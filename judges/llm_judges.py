@@ -22,7 +22,7 @@ from judges.protocols.interface import JudgeProtocol
 
 MOST_REPETITIONS = 20
 APIS = ("chat", "reward", "score", "rerank")  # the last three: forms of reward models
-_KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin"}
+_KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin", "pictures"}
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
     *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute", "api"),
@@ -108,8 +108,10 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
     {"endpoint": {"url", "model", "key_name", "parameters", "supports_schema", "input_price",
     "output_price" (USD per million tokens), "timeout" (seconds), "concurrency", "requests_per_minute",
-    "tokens_per_minute", "api"}, "protocol": {"name", "options"}, "both_orders", "repetitions", "margin"}.
+    "tokens_per_minute", "api"}, "protocol": {"name", "options"}, "both_orders", "repetitions", "margin",
+    "pictures"}.
     ``margin`` is the difference of scores up to which two outputs tie, where a protocol scores outputs.
+    ``pictures``: the model can see, and is sent the images that texts show.
     """
     reader = _Reader()
     if not isinstance(configuration, Mapping):
@@ -142,6 +144,7 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
             configuration, "repetitions", "", default=1, least=1, most=MOST_REPETITIONS
         ),
         "margin": reader.number(configuration, "margin", "", default=0.0, most=1e6),
+        "pictures": reader.flag(configuration, "pictures", "", default=False),
     }
     protocol = reader.mapping(configuration, "protocol", "")
     reader.known(protocol, {"name", "options"}, "protocol.")

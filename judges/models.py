@@ -157,6 +157,9 @@ class JudgeRun(Lease):
     failed = models.PositiveIntegerField(default=0)
     verdicts_cast = models.PositiveIntegerField(default=0)
     from_cache = models.PositiveIntegerField("answers from the cache", default=0)
+    examples = models.JSONField(
+        default=list, blank=True, help_text="[battle, outcome] that the judge is shown first."
+    )
     budget = models.DecimalField(
         "budget (USD)", max_digits=12, decimal_places=4, null=True, blank=True
     )

@@ -29,7 +29,7 @@ from judges.runs.calls import (
     stop_run,
     store_results,
 )
-from judges.runs.cases import case_of, fence_of, load_calls
+from judges.runs.cases import Materials, fence_of, load_calls
 from judges.runs.preparing import (
     Scope,
     preparations_for,
@@ -61,7 +61,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
             endpoint=endpoint_of(run.judge),
             protocol=protocol,
             scope=scope_of(protocol),
-            guidelines=run.arena.guidelines,
+            materials=Materials.of(run),
             claim=uuid.uuid4(),
         )
         async_to_sync(turn.go)(make_asker or _asker)
@@ -87,7 +87,7 @@ class _Turn:
     run: JudgeRun
     endpoint: Endpoint
     protocol: JudgeProtocol
-    guidelines: str
+    materials: Materials
     claim: uuid.UUID
     scope: Scope
     preparations: dict[Any, Preparation] = field(default_factory=dict)
@@ -101,8 +101,10 @@ class _Turn:
             async with make_asker(self.endpoint) as asker:
                 while True:
                     more = time.monotonic() < ends
-                    for call in await sync_to_async(self.claimed)(list(asked.values()), more=more):
-                        asked[asyncio.create_task(self.ask(asker, call))] = call.pk
+                    for call, case in await sync_to_async(self.claimed)(
+                        list(asked.values()), more=more
+                    ):
+                        asked[asyncio.create_task(self.ask(asker, call, case))] = call.pk
                     if not asked:
                         return
                     self.has_asked = True
@@ -120,13 +122,13 @@ class _Turn:
             await asyncio.gather(*asked, return_exceptions=True)
             await sync_to_async(release_calls)(self.run.pk, claim=self.claim)
 
-    def claimed(self, mine: list[int], *, more: bool) -> list[JudgeCall]:
-        """Further calls to ask; renews the lease of those that are being asked."""
+    def claimed(self, mine: list[int], *, more: bool) -> list[tuple[JudgeCall, Case]]:
+        """Further calls to ask, with their cases; renews the lease of those that are being asked."""
         at_most = self.endpoint.concurrency if more else 0
         calls = load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
         if calls and self.scope != Scope.NOTHING:
             self.preparations |= preparations_for(self.run.judge, calls)
-        return calls
+        return list(zip(calls, self.materials.cases_of(calls), strict=True))
 
     async def keep(self, done: set[asyncio.Task[Result]]) -> None:
         """Store what came, then raise what went wrong with none of our calls to blame."""
@@ -145,8 +147,7 @@ class _Turn:
                 "When the endpoint is well again, resume the run and retry what failed.",
             )
 
-    async def ask(self, asker: Any, call: JudgeCall) -> Result:
-        case = case_of(call, guidelines=self.guidelines)
+    async def ask(self, asker: Any, call: JudgeCall, case: Case) -> Result:
         try:
             if call.purpose == JudgeCall.Purpose.PREPARE:
                 return await self.prepare(asker, call, case)

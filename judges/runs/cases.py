@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from django.utils.crypto import salted_hmac
 
-from judges.models import JudgeCall, Verdict
+from judges.models import JudgeCall, JudgeRun, Verdict
 from judges.protocols.interface import Case
+from judges.runs.examples import ExampleOfRun, load_examples
+from judges.runs.pictures import pictures_of_each
 
 
 def fence_of(case: Case) -> str:
@@ -15,7 +19,11 @@ def fence_of(case: Case) -> str:
     It follows from the texts and the site's secret, so that the same question is the same for every worker and
     run, and is found in the cache. A text that quotes a word it has seen gets another one.
     """
-    texts = json.dumps([case.messages, case.answers, case.reference, case.checklist])
+    examples = [(one.prompt, one.answers) for one in case.examples]
+    names = [picture.name for picture in case.pictures]
+    texts = json.dumps(
+        [case.messages, case.answers, case.reference, case.checklist, examples, names]
+    )
     return salted_hmac("judges.runs.fence", texts, algorithm="sha256").hexdigest()[:16]
 
 
@@ -27,19 +35,50 @@ def load_calls(keys: Sequence[int]) -> list[JudgeCall]:
     return list(calls.order_by("pk"))
 
 
-def case_of(call: JudgeCall, *, guidelines: str) -> Case:
-    """What the judge sees of it, without what it prepared. A prompt's preparation sees no answers."""
-    if call.output is not None:
-        answers: tuple[str, ...] = (call.output.text,)
-    elif call.battle is not None:
-        answers = (call.battle.output_a.text, call.battle.output_b.text)
-        if call.shown_first == Verdict.Side.B:
-            answers = answers[::-1]
-    else:
-        answers = ()
-    return Case(
-        messages=tuple(call.prompt.messages),
-        answers=answers,
-        reference=call.prompt.reference,
-        guidelines=guidelines,
-    )
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What all cases of a run share."""
+
+    run: JudgeRun
+    guidelines: str
+    examples: Sequence[ExampleOfRun]
+    shows_pictures: bool
+
+    @classmethod
+    def of(cls, run: JudgeRun) -> Self:
+        return cls(
+            run=run,
+            guidelines=run.arena.guidelines,
+            examples=load_examples(run.examples),
+            shows_pictures=run.judge.configuration["pictures"],
+        )
+
+    def cases_of(self, calls: Sequence[JudgeCall]) -> list[Case]:
+        """What the judge sees of each, without what it prepared."""
+        cases = [self._case(call) for call in calls]
+        if not self.shows_pictures:
+            return cases
+        texts = [
+            [*(message.get("content", "") for message in case.messages), *case.answers]
+            for case in cases
+        ]
+        pictures = pictures_of_each(self.run.arena, texts)
+        return [replace(case, pictures=shown) for case, shown in zip(cases, pictures, strict=True)]
+
+    def _case(self, call: JudgeCall) -> Case:
+        """A prompt's preparation sees no answers; nobody sees the example of the very prompt."""
+        if call.output is not None:
+            answers: tuple[str, ...] = (call.output.text,)
+        elif call.battle is not None:
+            answers = (call.battle.output_a.text, call.battle.output_b.text)
+            if call.shown_first == Verdict.Side.B:
+                answers = answers[::-1]
+        else:
+            answers = ()
+        return Case(
+            messages=tuple(call.prompt.messages),
+            answers=answers,
+            reference=call.prompt.reference,
+            guidelines=self.guidelines,
+            examples=tuple(one for prompt, one in self.examples if prompt != call.prompt_id),
+        )

@@ -9,6 +9,7 @@ from django.db.models import Avg, Count, F, Sum
 from arena.models import Output, Prompt
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import Judge, JudgeCall, Preparation, Score
+from judges.runs.examples import choose_examples, load_examples
 from judges.runs.preparing import Scope, scope_of
 from judges.runs.selection import universe
 from judges.runs.sizes import (
@@ -51,7 +52,8 @@ class RunPlan:
 def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     """``selection`` as checked_selection gives it. Raises ConfigurationError."""
     protocol, endpoint = protocol_of(judge), endpoint_of(judge)
-    size = size_of(protocol, guidelines=judge.arena.guidelines)
+    examples = [one for _, one in load_examples(choose_examples(judge))]
+    size = size_of(protocol, guidelines=judge.arena.guidelines, examples=examples)
     repetitions = judge.configuration["repetitions"]
     rows = universe(judge=judge, selection=selection)
     sums = mean = rows.aggregate(

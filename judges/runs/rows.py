@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.runs.examples import choose_examples, load_examples
 from judges.runs.preparing import Scope, prepared, scope_of, subject_of
 from judges.runs.scored import decide_from_scores
 from judges.runs.selection import Chosen, chosen, outputs_to_score
@@ -30,7 +31,13 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     """Write the calls of a queued run, and let it run. Made anew from the start if a worker died at it."""
     run.calls.all().delete()
     protocol = protocol_of(run.judge)
-    size = size_of(protocol, guidelines=run.arena.guidelines)
+    run.examples = choose_examples(run.judge)
+    size = size_of(
+        protocol,
+        guidelines=run.arena.guidelines,
+        examples=[one for _, one in load_examples(run.examples)],
+    )
+    examples = run.examples
     cast = 0
     scope, first = scope_of(protocol), size_of_preparation(protocol)
     for batch in chosen(judge=run.judge, selection=run.selection):
@@ -51,6 +58,7 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     with transaction.atomic():
         run = JudgeRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
         run.total, run.done, run.failed = run.calls.count(), 0, 0
+        run.examples = examples
         run.verdicts_cast = F("verdicts_cast") + cast
         run.started_at, run.claimed_until, run.attempts = timezone.now(), None, 0
         if run.state == JudgeRun.State.QUEUED:

@@ -1,9 +1,10 @@
 """How many tokens a call may take, known before it is asked: from the lengths of texts and the protocol."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from judges.endpoints.interface import Endpoint
-from judges.protocols.interface import Case, JudgeProtocol, Request
+from judges.protocols.interface import Case, Example, JudgeProtocol, Request
 
 BYTES_PER_TOKEN = 4.0  # of English text; an estimate, other languages and code have fewer
 ROLES = 64  # tokens that a chat template adds around the messages, at the most
@@ -26,7 +27,7 @@ class Size(NamedTuple):
         return int(self.fixed + size) + 1
 
 
-def size_of(protocol: JudgeProtocol, *, guidelines: str) -> Size:
+def size_of(protocol: JudgeProtocol, *, guidelines: str, examples: Sequence[Example] = ()) -> Size:
     """Measured on a case whose texts can be told apart."""
     prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
     case = Case(
@@ -35,6 +36,7 @@ def size_of(protocol: JudgeProtocol, *, guidelines: str) -> Size:
         reference=reference,
         guidelines=guidelines,
         checklist=("Is it right?",) * 10,
+        examples=tuple(examples),
     )
     size = _measured(protocol.render(case, fence="0" * 16), len(case.answers))
     if first := size_of_preparation(protocol):
