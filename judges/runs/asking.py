@@ -6,10 +6,11 @@ worker that is killed loses at most what was in flight. The database is used fro
 """
 
 import asyncio
+import json
 import math
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +23,8 @@ from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Preparation
 from judges.protocols.interface import Case, JudgeProtocol, MissingInput, Reading
 from judges.runs.calls import (
+    LONGEST_TEXT,
+    PASSING,
     Result,
     claim_calls,
     lease_seconds,
@@ -70,6 +73,8 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
         # The operator doesn't allow the endpoint, or its key isn't there: nothing was asked.
         stop_run(run.pk, error=str(error))
         return False
+    except PASSING:
+        raise
     except Exception as error:
         stop_run(run.pk, error=f"{type(error).__name__}: {error}")
         raise
@@ -208,12 +213,12 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
         call=call.pk,
         text=answer.reply.text,
         parse={
-            "rationale": reading.rationale,
+            "rationale": reading.rationale[:LONGEST_TEXT],
             "by_criterion": {
                 name: int(value) if isinstance(value, int) else value
                 for name, value in reading.by_criterion.items()
             },
-            "details": dict(reading.details),
+            "details": _bounded(reading.details),
         },
         choice=None if reading.choice is None else int(reading.choice),
         score=reading.score,
@@ -225,3 +230,13 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
         from_cache=answer.from_cache,
         attempts=answer.attempts,
     )
+
+
+def _bounded(details: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON no longer than a reply that is kept; without those that would make it longer."""
+    kept, length = {}, 0
+    for name, value in details.items():
+        length += len(name) + len(json.dumps(value, default=str))
+        if length <= LONGEST_TEXT:
+            kept[name] = value
+    return kept

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
@@ -28,6 +28,8 @@ LEASE_SECONDS = 60  # renewed while a worker lives; what a killed one left is op
 MOST_ATTEMPTS = 5
 LONGEST_TEXT = 50_000  # characters of a reply that are kept
 State = JudgeCall.State
+# What goes wrong with a database that is restarted or busy, and not with what was asked of it.
+PASSING = (InterfaceError, OperationalError)
 
 
 @dataclass(frozen=True, slots=True)

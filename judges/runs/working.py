@@ -4,6 +4,7 @@ from typing import Any
 
 from judges.models import Judge, JudgeRun
 from judges.runs import programs
+from judges.runs.calls import PASSING
 
 
 def work_on(run: JudgeRun, *, make_asker: Any = None) -> JudgeRun:
@@ -15,6 +16,8 @@ def work_on(run: JudgeRun, *, make_asker: Any = None) -> JudgeRun:
 
 def do_some(run: JudgeRun, *, make_asker: Any = None) -> bool:
     """The same; whether another turn is wanted of this worker.
+
+    A database that is away for a moment doesn't fail a run: it stays as it is, and the sweeper asks again.
 
     It may be killed and called again, and several workers may call it at once for an LLM judge. A failure that
     isn't a single call's is kept on the run with its reason and raised again. ``make_asker`` stands in for
@@ -34,6 +37,8 @@ def do_some(run: JudgeRun, *, make_asker: Any = None) -> bool:
             return False
         try:
             make_rows(run)
+        except PASSING:
+            raise
         except Exception as error:
             stop_run(run.pk, error=f"{type(error).__name__}: {error}")
             raise

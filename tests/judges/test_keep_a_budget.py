@@ -120,3 +120,10 @@ def _rows(run):
     calls = list(run.calls.all())
     run.calls.all().delete()
     return calls
+
+
+def test_as_many_attempts_are_set_aside_as_the_endpoint_makes():
+    from judges.endpoints.asking import Patience
+    from judges.runs.calls import MOST_ATTEMPTS
+
+    assert Patience().attempts == MOST_ATTEMPTS

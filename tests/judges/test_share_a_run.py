@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from judges.models import JudgeCall, JudgeRun, Verdict
 from judges.runs import confirm_run, plan_run, unfinished_runs, work_on
 from judges.runs.calls import Result, claim_calls, release_calls, store_results
 from judges.runs.rows import make_rows
-from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
+from tests.judges.fake_llm import FakeEndpoint, WordProtocol, make_arena, make_judge
 
 pytestmark = pytest.mark.django_db
 ONE, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -115,6 +116,44 @@ def test_rows_that_a_dead_worker_began_are_made_anew(run):
     run.calls.filter(pk__gt=run.calls.first().pk + 10).delete()
     run = work_on(JudgeRun.objects.get(pk=run.pk), make_asker=FakeEndpoint(lambda lines: "tie"))
     assert (run.state, run.total, run.done, run.calls.count()) == ("done", 24, 24, 24)
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_fail_the_run(run, monkeypatch):
+    from judges.runs import asking
+
+    store, times = asking.store_results, []
+
+    def away(*args):
+        times.append(args)
+        if len(times) == 2:
+            raise OperationalError("server closed the connection unexpectedly")
+        return store(*args)
+
+    monkeypatch.setattr(asking, "store_results", away)
+    endpoint = FakeEndpoint(lambda lines: "tie")
+    with pytest.raises(OperationalError):
+        work_on(run, make_asker=endpoint)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("running", "")
+    let_claims_run_out(run)
+    assert unfinished_runs() == [run.pk]
+    run = work_on(run, make_asker=endpoint)
+    assert (run.state, run.done, Verdict.objects.count()) == ("done", 24, 12)
+
+
+def test_what_a_reading_brings_along_is_bounded(run, monkeypatch):
+    read = WordProtocol.read
+
+    def verbose(self, reply, *, questions=()):
+        details = {"small": 1, "large": "x" * 100_000}
+        return replace(
+            read(self, reply, questions=questions), details=details, rationale="y" * 100_000
+        )
+
+    monkeypatch.setattr(WordProtocol, "read", verbose)
+    work_on(run, make_asker=FakeEndpoint(lambda lines: "tie"))
+    parse = run.calls.first().parse
+    assert (parse["details"], len(parse["rationale"])) == ({"small": 1}, 50_000)
 
 
 def test_a_worker_that_finds_everything_claimed_asks_for_no_other_turn(run):
