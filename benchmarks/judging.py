@@ -114,8 +114,9 @@ def compare(url: str, given: argparse.Namespace) -> None:
           f"{given.concurrency} at once: {ideal:.2f} s if nothing else took time")  # fmt: skip
     ratios = []
     for turn in range(given.turns):
-        alone = asyncio.run(bare(url, turn, given))
-        ours = asyncio.run(asked(url, turn, given))
+        measures = [bare, asked] if turn % 2 else [asked, bare]
+        took = {measure: asyncio.run(measure(url, turn, given)) for measure in measures}
+        alone, ours = took[bare], took[asked]
         ratios.append(ours / alone)
         print(f"  turn {turn + 1}: bare {alone:.2f} s, Asker {ours:.2f} s: {ratios[-1]:.3f}")
     print(f"  median ratio {sorted(ratios)[len(ratios) // 2]:.3f}")

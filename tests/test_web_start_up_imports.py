@@ -12,7 +12,7 @@ from django.conf import settings
 # really runs on isn't.
 HEAVY = (
     "numpy", "scipy", "choix", "plotly", "pandas", "sklearn", "pyarrow", "celery.worker.consumer",
-    "celery.concurrency.prefork", "openai", "PIL", "pygments.lexers.python",
+    "celery.concurrency.prefork", "openai", "httpx2", "PIL", "pygments.lexers.python",
     "tqdm", "ijson", "hypothesis", "pytest",
 )  # fmt: skip
 START = """

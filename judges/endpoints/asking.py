@@ -70,6 +70,8 @@ class Asker:
             thread = await stack.enter_async_context(DatabaseThread())
             self._find = Batches(thread, cache.find, most=cache.BATCH)
             self._keep = Batches(thread, cache.keep, most=cache.BATCH)
+            for batches in (self._find, self._keep):
+                stack.push_async_callback(batches.settle)
             self._gate = await stack.enter_async_context(
                 Gate(endpoint, thread, limits, longest_wait=patience.longest_wait)
             )

@@ -78,7 +78,7 @@ class ChatClient:
         begin = time.perf_counter()
         response = await self._post(self.body(question))
         payload = self._json(response)
-        usage = _mapping(payload.get("usage")) if isinstance(payload, dict) else {}
+        usage = as_mapping(payload.get("usage")) if isinstance(payload, dict) else {}
         read = _count(usage.get("prompt_tokens"), at_least=1)
         written = _count(usage.get("completion_tokens"))
         cost = self._cost(read, written)
@@ -116,13 +116,13 @@ class ChatClient:
 
     def reply(self, payload: Any) -> tuple[Reply, dict[str, Any]]:
         """The reply in what the server sent, and what else is worth keeping. Raises CallError."""
-        payload = _mapping(payload)
+        payload = as_mapping(payload)
         choices = payload.get("choices")
         if not isinstance(choices, list) or not choices:
-            _raise_error_within(payload)
+            raise_error_within(payload)
             raise CallError(Failure.MALFORMED, "The server's answer has no choices.")
-        choice = _mapping(choices[0])
-        message = _mapping(choice.get("message"))
+        choice = as_mapping(choices[0])
+        message = as_mapping(choice.get("message"))
         finish = choice.get("finish_reason")
         finish = finish[:40] if isinstance(finish, str) and finish else "stop"
         text, refusal = message.get("content"), message.get("refusal")
@@ -243,9 +243,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _raise_error_within(payload: Mapping[str, Any]) -> None:
+def raise_error_within(payload: Mapping[str, Any]) -> None:
     """Some routers answer 200 and put the failure of the server behind them into the body."""
-    error = _mapping(payload.get("error"))
+    error = as_mapping(payload.get("error"))
     code = error.get("code")
     if isinstance(code, int) and 400 <= code <= 599:
         raise CallError(failure_of(code), f"The server passed on a failure with status {code}.")
@@ -271,7 +271,8 @@ def _cause(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def as_mapping(value: Any) -> dict[str, Any]:
+    """The value where it is an object, and an empty one otherwise."""
     return value if isinstance(value, dict) else {}
 
 
@@ -292,7 +293,7 @@ def _count(value: Any, *, at_least: int = 0) -> int | None:
 
 def _tokens(logprobs: Any) -> tuple[Token, ...] | None:
     """Tokens with their probabilities, or None unless every one of them makes sense."""
-    entries = _mapping(logprobs).get("content")
+    entries = as_mapping(logprobs).get("content")
     if not isinstance(entries, list) or not entries:
         return None
     try:

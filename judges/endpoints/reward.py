@@ -15,7 +15,7 @@ An answer that is an object may add ``usage`` as chat completions have it. The r
 import math
 from typing import Any
 
-from judges.endpoints.client import ChatClient, _mapping, _raise_error_within
+from judges.endpoints.client import ChatClient, as_mapping, raise_error_within
 from judges.endpoints.interface import CallError, Failure, Question
 from judges.protocols.interface import Reading, Reply, UnreadableReply
 
@@ -45,9 +45,9 @@ class RewardClient(ChatClient):
         if isinstance(payload, dict):
             rows = [payload] if self.endpoint.api == "reward" else payload.get("data")
         if not isinstance(rows, list) or len(rows) != 1:
-            _raise_error_within(_mapping(payload))
+            raise_error_within(as_mapping(payload))
             raise CallError(Failure.MALFORMED, "The server's answer isn't one score.")
-        score = _mapping(rows[0]).get("score")
+        score = as_mapping(rows[0]).get("score")
         if type(score) not in (int, float) or not abs(score) < math.inf:
             raise CallError(Failure.MALFORMED, "The server's score isn't a finite number.")
         return Reply(text=repr(score)), {}
