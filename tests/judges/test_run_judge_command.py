@@ -75,6 +75,24 @@ def test_selection_and_budget(endpoint):
     assert "The budget is used up: 3 calls" in said
 
 
+def test_a_run_that_paused_is_resumed_with_more(endpoint):
+    command("--max-calls", "5", "--yes", "--here")
+    run = JudgeRun.objects.get()
+    assert run.state == "paused"
+    said = command("--resume", str(run.pk), "--max-calls", "100", "--here")
+    assert "done; 24 of 24 done" in said
+    assert JudgeRun.objects.count() == 1
+
+
+def test_what_failed_is_asked_again(endpoint):
+    endpoint.rule = lambda lines: "gibberish"
+    command("--yes", "--here")
+    endpoint.rule = lambda lines: "tie"
+    said = command("--retry", str(JudgeRun.objects.get().pk), "--here")
+    assert "24 calls are asked again." in said
+    assert "done; 24 of 24 done, 0 failed, 12 verdicts" in said
+
+
 def test_it_follows_the_workers(endpoint, monkeypatch):
     from judges import runs
 
@@ -106,6 +124,7 @@ def test_a_program_is_run_at_once(endpoint):
         (("poems", "word-judge", "--pairs", "ada"), "two different systems"),
         (("poems", "word-judge", "--budget", "nan"), "budget"),
         (("poems", "word-judge", "--budget", "0"), "more than 0"),
+        (("poems", "word-judge", "--resume", "999999"), "no such run"),
     ],
 )
 def test_what_is_wrong_is_said(endpoint, words, sentence):

@@ -42,6 +42,8 @@ class Command(BaseCommand):
         parser.add_argument("--budget", type=_money, metavar="USD")
         parser.add_argument("--max-calls", type=int, metavar="N")
         parser.add_argument("--max-tokens", type=int, metavar="N")
+        parser.add_argument("--resume", type=int, metavar="RUN", help="Go on with it instead.")
+        parser.add_argument("--retry", type=int, metavar="RUN", help="Ask again what failed in it.")
         parser.add_argument("--yes", action="store_true", help="Start without asking.")
         parser.add_argument("--wait", action="store_true", help="Follow the workers until it ends.")
         parser.add_argument(
@@ -53,6 +55,8 @@ class Command(BaseCommand):
         try:
             if judge.kind == Judge.Kind.PROGRAM:
                 run = runs.work_on(runs.start_run(judge=judge))
+            elif options["resume"] or options["retry"]:
+                run = self.go_on(judge, options)
             else:
                 run = self.run_llm(judge, options)
         except (runs.RunError, ConfigurationError) as error:
@@ -80,6 +84,22 @@ class Command(BaseCommand):
             self.follow(run, work=True)
         elif options["wait"]:
             self.follow(run, work=False)
+        return run
+
+    def go_on(self, judge: Judge, options: dict[str, Any]) -> JudgeRun:
+        """With a run that paused or stopped, or with what failed in it; a larger budget may be given."""
+        run = judge.runs.filter(pk=options["resume"] or options["retry"]).first()
+        if run is None:
+            raise CommandError(f"{judge} has no such run.")
+        if options["resume"]:
+            limits = {name: options[name] for name in ("budget", "max_calls", "max_tokens")}
+            run = runs.resume_run(run=run, **limits)
+        else:
+            count = runs.retry_failed(run=run)
+            self.stdout.write(f"{count:,} calls are asked again.")
+        if options["here"] or options["wait"]:
+            run.refresh_from_db()
+            self.follow(run, work=options["here"])
         return run
 
     def is_wanted(self) -> bool:
