@@ -185,9 +185,11 @@ async def _send(send, status: int, body: Any, *, wait: str = "") -> None:
 
 
 @contextmanager
-def running_endpoint() -> Iterator[MisbehavingEndpoint]:
+def running_endpoint(
+    endpoint: MisbehavingEndpoint | None = None,
+) -> Iterator[MisbehavingEndpoint]:
     """The server in a thread of its own, on a free port."""
-    endpoint = MisbehavingEndpoint()
+    endpoint = endpoint or MisbehavingEndpoint()
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     config = uvicorn.Config(
