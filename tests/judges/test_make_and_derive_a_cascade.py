@@ -440,7 +440,7 @@ def test_the_commands_make_and_derive_a_cascade(arena, cheap, dear, capsys):
     assert "Two tiers (two-tiers): at least 80.0% agreement with the majority of people" in told
     assert "cheap: trusted from 0." in told
     assert "Held out: agrees on " in told
-    assert "Since then: nothing decided." in told
+    assert "Since then: no new majority yet." in told
     call_command("make_cascade", *arguments)
     assert Judge.objects.filter(kind="cascade").count() == 1
     judge = Judge.objects.get(slug="two-tiers")

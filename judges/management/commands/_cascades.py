@@ -29,7 +29,8 @@ def report_lines(derivation: Derivation) -> Iterator[str]:
             )
     held, after = calibration["held_out"], figures["after"]
     yield f"  Held out: {_share(held['right'], held['accepted'], held['interval'])}, of {held['n']:,} battles."
-    yield f"  Since then: {_share(after['agreed'], after['n'], after['interval'])}."
+    since = _share(after["agreed"], after["n"], after["interval"], none="no new majority yet")
+    yield f"  Since then: {since}."
     coverage = figures["coverage"]
     yield (
         f"  Decides {figures['decided']:,} battles"
@@ -46,8 +47,8 @@ def report_lines(derivation: Derivation) -> Iterator[str]:
         )
 
 
-def _share(right: int, n: int, interval: list[float]) -> str:
+def _share(right: int, n: int, interval: list[float], *, none: str = "nothing decided") -> str:
     if not n:
-        return "nothing decided"
+        return none
     low, high = interval
     return f"agrees on {right:,} of {n:,} ({right / n:.1%}, {low:.1%} to {high:.1%})"
