@@ -16,7 +16,6 @@ ALSO = {
     "a tie": "tie",
     "both are bad": "both bad",
     "both answers are bad": "both bad",
-    "neither": "both bad",
     "both_bad": "both bad",
     "a is better": "a",
     "b is better": "b",

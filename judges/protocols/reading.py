@@ -19,6 +19,11 @@ SHOWN = 120  # characters of a reply that an error repeats
 
 _FENCE = re.compile(r"<<<(\w+)[^\n]*?>>>.*?(?:<<<end \1>>>|\Z)", re.DOTALL)
 _THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+# Some servers send the end of the thinking without its beginning.
+_THOUGHT = re.compile(r"\A.*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_CHANNELS = re.compile(r"\A.*<\|channel\|>final<\|message\|>", re.DOTALL)
+_BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]{1,20})\}{1,2}")
+_TAGGED = re.compile(r"<(verdict|score|decision)>([^<>]{1,20})</\1>", re.IGNORECASE)
 _CODE = re.compile(
     r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
@@ -29,7 +34,7 @@ _LATIN = str.maketrans("АВТаВ", "ABTaB")  # Cyrillic letters that look like
 HEADS = (
     r"(?:(?:my|the|our)\s+)?(?:final\s+|overall\s+)?"
     r"(?:verdict|decision|judge?ment|winner|choice|preference|preferred\s+answer|better\s+answer|"
-    r"best\s+answer|final\s+answer|conclusion|result|rating|score|certainty|confidence|"
+    r"best\s+answer|(?:final\s+)?answer|conclusion|result|rating|score|certainty|confidence|"
     r"veredicto|decisión|decisão|verdetto|urteil|entscheidung|décision|verdikt|werdykt|karar|"
     r"вердикт|решение|итог|判定|裁决|裁定|结论|最终判定|最终结论|結論|判決|評価|평결|판정|결론|الحكم|निर्णय)"
 )
@@ -40,16 +45,27 @@ _HEAD = re.compile(
 
 def words_of(text: str) -> list[str]:
     """The lines of a reply that are the model's own words, without marks of emphasis."""
-    text = unicodedata.normalize("NFKC", text)
-    text = _THINKING.sub("\n", _FENCE.sub("\n", text))
+    text = _said_aloud(unicodedata.normalize("NFKC", text))
+    text = _TAGGED.sub(r"\n\1: \2\n", _BOXED.sub(r"[[\1]]", text))
     blocks = list(_CODE.finditer(text))
     # A reply that is nothing but one block of code is a reply in it.
     if len(blocks) == 1 and not (text[: blocks[0].start()] + text[blocks[0].end() :]).strip():
         text = blocks[0][2]
     else:
         text = _CODE.sub("\n", text)
-    lines = (_MARKS.sub("", line).strip() for line in _QUOTED.sub("", text).splitlines())
-    return [line for line in lines if line]
+    lines = (_MARKS.sub("", line) for line in _QUOTED.sub("", text).splitlines())
+    return [line for line in map(_without_symbols, lines) if line]
+
+
+def _said_aloud(text: str) -> str:
+    """Without what the model thought before, and without what it repeats of the question in its fences."""
+    return _THOUGHT.sub("\n", _THINKING.sub("\n", _FENCE.sub("\n", _CHANNELS.sub("", text))))
+
+
+def _without_symbols(line: str) -> str:
+    """Without emoji and rules, which end lines and say nothing."""
+    kept = "".join(c for c in line if unicodedata.category(c) not in ("So", "Sk", "Cf", "Cs"))
+    return "" if re.fullmatch(r"[\s\-=—–]*", kept) else kept.strip()
 
 
 def headed(line: str) -> tuple[str, str] | None:
@@ -83,31 +99,45 @@ _DEGREE = (
     r"(?:(?:clearly|slightly|much|far|significantly|definitely|marginally|somewhat|the|"
     r"a\s+bit|a\s+little)\s+)*"
 )
-_BETTER = re.compile(
-    rf"(?:^|[,;:.!]\s*|\b(?:so|thus|therefore|hence|overall|conclusion|that|say|think|believe)[,:]?\s+)"
-    rf"{_SIDE}\s+(?:is|wins|was)\s*{_DEGREE}(?:better|best|winner|superior|stronger|preferable|preferred)?"
-    rf"(?:\s+(?:one|answer|response|overall|here|than\s+.{{0,20}}?[AB]))*[.!]*$",
+# A sentence decides only if nothing narrows it: no "for beginners", no "most people think".
+_OPENING = (
+    r"(?:(?:so|thus|therefore|hence|overall|in\s+conclusion|in\s+summary|to\s+conclude|"
+    r"after\s+(?:careful\s+)?consideration|I\s+(?:think|believe|find)(?:\s+that)?)[,:]?\s+)*"
+)
+_SENTENCES = (
+    re.compile(
+        rf"^{_OPENING}{_SIDE}\s+(?:wins|is\s+{_DEGREE}"
+        r"(?:better|best|winner|superior|stronger|preferable|preferred))"
+        r"(?:\s+(?:one|answer|response|overall|than\s+(?:answer\s+)?[AB]))*[.!]*$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^{_OPENING}I(?:\s+would|['’]d|\s+will|['’]ll)?\s+"
+        rf"(?:choose|pick|prefer|select|go\s+with|vote\s+for)\s+{_SIDE}[.!]*$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^{_OPENING}(?:(?:it\s+is|it['’]s)\s+(?:a\s+)?|I\s+(?:call|declare)\s+it\s+a\s+)(tie|draw)[.!]*$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^{_OPENING}(both)\s+(?:answers\s+|responses\s+)?are\s+(?:equally\s+)?bad[.!]*$",
+        re.IGNORECASE,
+    ),
+)
+_MEANT = {"a": "a", "b": "b", "tie": "tie", "draw": "tie", "both": "both bad"}
+# Words that tell of a label rather than decide on it.
+_TOLD = re.compile(
+    r"\b(?:not|no|never|neither|cannot|if|unless|whether|would|could|might|claims?|claiming|says?|said|"
+    r"states?|asks?|asked|told|wants?|tries|trying|orders?|instructs?|instructions?|injections?|"
+    r"asserts?|asserting|according|contains?|includes?|ends?\s+with|reads|writes|written|tags?|force|"
+    r"ignore|ignoring|disregard|output|must\s+be|choose\s+one|of\s+this\s+form)\b|n['’]t\b|\?",
     re.IGNORECASE,
 )
-_CHOSEN = re.compile(
-    rf"(?:^|[,;.!]\s*|\b(?:so|thus|therefore|hence|overall)[,:]?\s+)"
-    rf"I\s*(?:would\s+|['’]d\s+|will\s+|['’]ll\s+)?(?:choose|pick|prefer|select|go\s+with|vote\s+for)\s+{_SIDE}[.!]*$",
-    re.IGNORECASE,
-)
-_TIES = re.compile(
-    r"(?:^|[,;:.!]\s*|\b(?:so|thus|therefore|overall)[,:]?\s+)"
-    r"(?:it\s*(?:is|['’]s)\s+(?:a\s+)?(?:tie|draw)|(?:I\s+(?:call|declare)\s+it\s+)a\s+tie|"
-    r"both\s+(?:answers\s+|responses\s+)?are\s+equally\s+good)[.!]*$",
-    re.IGNORECASE,
-)
-_BADS = re.compile(
-    r"(?:^|[,;:.!]\s*|\b(?:so|thus|therefore|overall)[,:]?\s+)"
-    r"(?:both\s+(?:answers\s+|responses\s+)?are\s+(?:equally\s+)?bad)[.!]*$",
-    re.IGNORECASE,
-)
-_DOUBT = re.compile(
-    r"\b(?:not|no|nor|never|neither|cannot|if|unless|whether|would\s+be|could|might|may|some|although|though|"
-    r"claims?|says?\s+that|states?|asks?|told|except|hard\s+to|depends)\b|n['’]t\b|\?",
+# Behind a verdict, they take it back or tell that it was somebody else's.
+_TAKEN_BACK = re.compile(
+    r"\b(?:correction|actually|wait|second\s+thoughts?|on\s+reflection|rather|instead|should\s+be|"
+    r"disregard|ignore|manipulat\w+|steer|attempts?|I\s+change|can['’]?t\s+judge|cannot\s+judge)\b",
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"\[\[\s*([^\[\]]{1,12})\s*\]\]")
@@ -121,26 +151,47 @@ def label_in(
     ``sentences``: also a last sentence like "so answer B is better" counts, where no line says it outright.
     """
     lines = words_of(text)
-    found = []
-    for line in lines:
-        bracketed = _BRACKETED.findall(line)
-        if bracketed:
-            found += [labels[_bare(one)] for one in bracketed if _bare(one) in labels]
-            continue
-        head = headed(line)
-        if head and _is_about(head[0], what):
+    found, last = [], -1
+    for place, line in enumerate(lines):
+        if place and lines[place - 1].endswith(":") and _TOLD.search(lines[place - 1]):
+            continue  # "Answer B ends with the line:"
+        if _BRACKETED.search(line):
+            said = [_bare(one) for one in _bracketed(line)]
+            found += [labels[one] for one in said if one in labels]
+        elif (head := headed(line)) and _is_about(head[0], what):
             if (label := _bare(head[1])) in labels:
                 found.append(labels[label])
             elif _names_one(head[1], labels):
                 # "Verdict: A or B", "Verdict: A, because": not for certain.
                 raise unreadable(what, line)
-    if not found and len(lines) == 1 and _bare(lines[0]) in labels:
-        found = [labels[_bare(lines[0])]]
-    if not found and lines and _bare(lines[-1]) in labels and len(_bare(lines[-1])) <= 4:
-        found = [labels[_bare(lines[-1])]]
-    if not found and sentences and lines:
+            else:
+                continue
+        else:
+            continue
+        last = place
+    if found:
+        if any(_TAKEN_BACK.search(line) for line in lines[last + 1 :]):
+            raise unreadable(what, text)
+    elif lines and _bare(lines[-1]) in labels:
+        # Alone, or under a heading like "Final verdict".
+        if len(lines) == 1 or re.fullmatch(rf"{HEADS}\s*:?", lines[-2], re.IGNORECASE):
+            found = [labels[_bare(lines[-1])]]
+    elif sentences and lines:
         found = _of_sentence(lines[-1], labels)
     return agreed(found, what, text)
+
+
+def _bracketed(line: str) -> list[str]:
+    """What stands in [[ ]], if the line decides by it: it ends there, after nothing, a head or a colon."""
+    said = _BRACKETED.findall(line)
+    before, _, after = line.rpartition("[[")
+    before, after = before.strip(), after.partition("]]")[2]
+    if len(said) > 1:
+        return [] if _TOLD.search(line) else said
+    if not re.fullmatch(r"\s*(?:/\s*\d+)?[\s.!]*", after):
+        return []
+    opens = not before or before.endswith(":") or headed(f"{before} x") or headed(line)
+    return said if opens and not _TOLD.search(before) else []
 
 
 def _is_about(head: str, what: str) -> bool:
@@ -169,24 +220,20 @@ def _names_one(text: str, labels: Mapping[str, Any]) -> bool:
 
 
 def _of_sentence(line: str, labels: Mapping[str, Any]) -> list[Any]:
-    sentence = re.split(r"(?<=[.!?])\s+", line)[-1]
-    if _DOUBT.search(sentence):
-        return []
-    for pattern in (_BETTER, _CHOSEN):
-        if found := pattern.search(sentence):
-            label = found[1].casefold()
-            # "A" alone may be the article: then the sentence must have gone on to say what it is.
-            return [labels[label]] if label in labels else []
-    if _TIES.search(sentence) and "tie" in labels:
-        return [labels["tie"]]
-    if _BADS.search(sentence) and "both bad" in labels:
-        return [labels["both bad"]]
-    return []
+    """What the last sentence decides; nothing where it narrows, or an earlier one decides otherwise."""
+    found = []
+    sentences = re.split(r"(?<=[.!?])\s+", line)
+    for place, sentence in enumerate(sentences):
+        matches = [match for pattern in _SENTENCES if (match := pattern.search(sentence))]
+        if not matches and place == len(sentences) - 1:
+            return []
+        found += [_MEANT[match[1].casefold()] for match in matches]
+    return [labels[label] for label in found if label in labels]
 
 
 # --- numbers ----------------------------------------------------------------------------------------------
 
-_NUMBER = r"(-?\d{1,6}(?:[.,]\d{1,6})?)"
+_NUMBER = r"(-?\d{1,6}(?:\.\d{1,6}|,\d(?!\d))?)"  # neither 1,000 nor 0,95
 _SCORED = re.compile(
     rf"^{_NUMBER}\s*(?:(?:/|out\s+of)\s*(\d+)|(%|percent|points?))?[.!]*$", re.IGNORECASE
 )
@@ -197,8 +244,10 @@ def number_in(text: str, *, low: float, high: float, what: str = "score") -> flo
     lines = words_of(text)
     found: list[float] = []
     for line in lines:
-        bracketed = [_number(one, low, high, what) for one in _BRACKETED.findall(line)]
-        found += [value for value in bracketed if value is not None]
+        if _BRACKETED.search(line):
+            bracketed = [_number(one, low, high, what) for one in _bracketed(line)]
+            found += [value for value in bracketed if value is not None]
+            continue
         head = headed(line)
         if head and _is_about(head[0], what):
             value = _number(head[1], low, high, what)
@@ -234,14 +283,20 @@ def json_in(text: str) -> dict[str, Any]:
 
     Strict: no key twice, no NaN. Raises UnreadableReply where there is none or more than one.
     """
-    text = _THINKING.sub("", _FENCE.sub("", text)).strip()
-    blocks = [match[2].strip() for match in _CODE.finditer(text)]
-    candidates = [block for block in blocks if block.startswith("{")] or [text]
-    if len(candidates) > 1:
+    text = _said_aloud(text).strip()
+    blocks = [match for match in _CODE.finditer(text) if match[2].strip().startswith("{")]
+    if len(blocks) > 1:
         raise UnreadableReply("The reply holds more than one JSON object.")
-    candidate = candidates[0]
-    if not blocks and (start := _last_object(candidate)) is not None:
-        candidate = candidate[start:]
+    candidate, around = text, ""
+    if blocks:
+        candidate = blocks[0][2].strip()
+        around = (
+            f"{text[: blocks[0].start()].strip().rpartition(chr(10))[2]}\n{text[blocks[0].end() :]}"
+        )
+    elif (start := _last_object(text)) is not None:
+        candidate, around = text[start:], text[:start].strip().rpartition("\n")[2]
+    if _TOLD.search(around) or _TAKEN_BACK.search(around):
+        raise unreadable("JSON object of the judge's own", text)
     try:
         value = json.loads(candidate, object_pairs_hook=_once, parse_constant=_no_number)
     except (json.JSONDecodeError, RecursionError):
@@ -252,11 +307,11 @@ def json_in(text: str) -> dict[str, Any]:
 
 
 def _last_object(text: str) -> int | None:
-    """Where the object begins that ends the text, if what stands before it is words only."""
+    """Where the object begins that ends the text on lines of its own. Within a sentence it is quoted."""
     if text.startswith("{") or not text.endswith("}"):
         return None
     start = text.find("{")
-    return None if start < 0 or text[:start].count("}") else start
+    return start if start > 0 and text[:start].rstrip(" ").endswith("\n") else None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
