@@ -17,6 +17,8 @@ ALSO = {
     "both are bad": "both bad",
     "both answers are bad": "both bad",
     "both_bad": "both bad",
+    "both-bad": "both bad",
+    **dict.fromkeys(("unentschieden", "empate", "égalité", "pareggio", "平局", "ничья"), "tie"),
     "a is better": "a",
     "b is better": "b",
     "a wins": "a",

@@ -18,9 +18,13 @@ VERSION = 1  # goes up whenever some reply is read otherwise
 SHOWN = 120  # characters of a reply that an error repeats
 
 _FENCE = re.compile(r"<<<(\w+)[^\n]*?>>>.*?(?:<<<end \1>>>|\Z)", re.DOTALL)
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(
+    r"[<◁](think|thinking|reasoning)[>▷].*?(?:[<◁]/\1[>▷]|\Z)", re.DOTALL | re.IGNORECASE
+)
 # Some servers send the end of the thinking without its beginning.
-_THOUGHT = re.compile(r"\A.*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(r"\A.*[<◁]/(?:think|thinking|reasoning)[>▷]", re.DOTALL | re.IGNORECASE)
+_ENDS = re.compile(r"<\|(?:im_end|eot_id|end|endoftext)\|>|</s>|<eos>|<end_of_turn>")
+_LATEX = re.compile(r"\\(?:textbf|text|mathbf|mathrm|textit|emph)\{([^{}]*)\}")
 _CHANNELS = re.compile(r"\A.*<\|channel\|>final<\|message\|>", re.DOTALL)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]{1,20})\}{1,2}")
 _TAGGED = re.compile(r"<(verdict|score|decision)>([^<>]{1,20})</\1>", re.IGNORECASE)
@@ -29,14 +33,14 @@ _CODE = re.compile(
 )
 _QUOTED = re.compile(r"^[ \t]*(?:>|&gt;).*$", re.MULTILINE)
 _MARKS = re.compile(r"(?<!\w)[*_`#~]+|[*_`]+(?!\w)|[\"“”„«»]")
-_LATIN = str.maketrans("АВТаВ", "ABTaB")  # Cyrillic letters that look like labels
+_LATIN = str.maketrans("АВТаБ", "ABTaB")  # Cyrillic letters that look like labels
 
 HEADS = (
     r"(?:(?:my|the|our)\s+)?(?:final\s+|overall\s+)?"
     r"(?:verdict|decision|judge?ment|winner|choice|preference|preferred\s+answer|better\s+answer|"
     r"best\s+answer|(?:final\s+)?answer|conclusion|result|rating|score|certainty|confidence|"
     r"veredicto|decisión|decisão|verdetto|urteil|entscheidung|décision|verdikt|werdykt|karar|"
-    r"вердикт|решение|итог|判定|裁决|裁定|结论|最终判定|最终结论|結論|判決|評価|평결|판정|결론|الحكم|निर्णय)"
+    r"вердикт|решение|итог|оценка|得分|分数|评分|判定|裁决|裁定|结论|最终判定|最终结论|結論|判決|評価|평결|판정|결론|الحكم|निर्णय)"
 )
 _HEAD = re.compile(
     rf"^(?:[-•]\s*)?({HEADS})\s*(?:is|are|est|ist|es|:|=|[-–—])+\s*(.*)$", re.IGNORECASE
@@ -46,7 +50,8 @@ _HEAD = re.compile(
 def words_of(text: str) -> list[str]:
     """The lines of a reply that are the model's own words, without marks of emphasis."""
     text = _said_aloud(unicodedata.normalize("NFKC", text))
-    text = _TAGGED.sub(r"\n\1: \2\n", _BOXED.sub(r"[[\1]]", text))
+    text = _BOXED.sub(r"[[\1]]", _LATEX.sub(r"\1", _ENDS.sub("", text)))
+    text = _TAGGED.sub(r"\n\1: \2\n", re.sub(r"\$+(\[\[[^\[\]$]*\]\])\$+", r"\1", text))
     blocks = list(_CODE.finditer(text))
     # A reply that is nothing but one block of code is a reply in it.
     if len(blocks) == 1 and not (text[: blocks[0].start()] + text[blocks[0].end() :]).strip():
@@ -197,7 +202,7 @@ def _bracketed(line: str) -> list[str]:
 def _is_about(head: str, what: str) -> bool:
     """Whether the head of a line announces a verdict, rather than a score or how certain the judge is."""
     is_certainty = bool(re.search(r"certainty|confidence", head))
-    is_score = bool(re.search(r"score|rating", head))
+    is_score = bool(re.search(r"score|rating|得分|分数|评分|оценка", head))
     return {"certainty": is_certainty, "score": is_score}.get(
         what, not is_certainty and not is_score
     )
@@ -225,7 +230,10 @@ def _of_sentence(line: str, labels: Mapping[str, Any]) -> list[Any]:
     sentences = re.split(r"(?<=[.!?])\s+", line)
     for place, sentence in enumerate(sentences):
         matches = [match for pattern in _SENTENCES if (match := pattern.search(sentence))]
-        if not matches and place == len(sentences) - 1:
+        head = headed(sentence)  # "… The winner is A."
+        if head and (label := _bare(head[1])) in labels and _is_about(head[0], "verdict"):
+            found.append(label)
+        elif not matches and place == len(sentences) - 1:
             return []
         found += [_MEANT[match[1].casefold()] for match in matches]
     return [labels[label] for label in found if label in labels]
@@ -254,8 +262,11 @@ def number_in(text: str, *, low: float, high: float, what: str = "score") -> flo
             if value is None:
                 raise unreadable(what, line)
             found.append(value)
-    if not found and len(lines) == 1:
-        value = _number(lines[0], low, high, what)
+    alone = len(lines) == 1 or (
+        len(lines) > 1 and re.fullmatch(rf"{HEADS}\s*:?", lines[-2], re.IGNORECASE)
+    )
+    if not found and alone:
+        value = _number(lines[-1], low, high, what)
         found = [] if value is None else [value]
     return agreed(found, what, text)
 
@@ -266,7 +277,10 @@ def _number(text: str, low: float, high: float, what: str) -> float | None:
         return None
     if found[2] is not None and float(found[2]) != high:
         raise UnreadableReply(f"The {what} is out of {found[2]} and not out of {high:g}.")
-    return within(float(found[1].replace(",", ".")), low, high, what)
+    value = float(found[1].replace(",", "."))
+    if high == 100 and 0 < value < 1:
+        raise UnreadableReply(f"The {what} is {value:g}: of 1, it seems, and not of 100.")
+    return within(value, low, high, what)
 
 
 def within(value: float, low: float, high: float, what: str) -> float:
