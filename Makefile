@@ -2,7 +2,7 @@
 
 # For more options of pytest, e.g. make test PYTEST_FLAGS="-k leaderboard"
 PYTEST_FLAGS ?=
-PYTEST = .venv/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+PYTEST = .venv/bin/python -m pytest -n 3 --dist worksteal $(PYTEST_FLAGS)
 
 # Tests keep away from the demo's database, queue and collected files.
 test lint: export JURYBOX_VAR_DIR := $(CURDIR)/var/test

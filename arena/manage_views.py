@@ -184,7 +184,10 @@ def log(request: HttpRequest, arena: str) -> HttpResponse:
     place = managed_arena(request.user, arena)
     entries = place.audit_entries.all()
     acts = sorted(entries.order_by().values_list("act", flat=True).distinct())
-    act, words = request.GET.get("act", ""), request.GET.get("q", "").strip()[:200]
+    act, words = (
+        request.GET.get("act", ""),
+        request.GET.get("q", "").replace("\x00", "").strip()[:200],
+    )
     words = words.replace("\x00", "")
     shown = entries.filter(act=act) if act in acts else entries
     if words:

@@ -40,7 +40,7 @@ def home(request: HttpRequest, arena: str) -> HttpResponse:
 @require_safe
 def prompts(request: HttpRequest, arena: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    words = request.GET.get("q", "").strip()[:200]
+    words = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     wanted = request.GET.get("category", "")
     category = None
     if wanted:

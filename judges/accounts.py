@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import transaction
 
-from judges.models import Retraction, Verdict, VerdictTrace, Voter
+from judges.models import Ranking, Retraction, Verdict, VerdictTrace, Voter
+from judges.signals import rankings_changed
 from judges.voting import announce
 
 REASON = "The voter deleted the account and asked for this."
@@ -22,10 +23,12 @@ def delete_account(*, user: Any, retract: bool) -> int:
     """Delete the account with its addresses, memberships and sessions' rights; how many votes were retracted.
 
     Its votes stay under their pseudonyms, which nothing ties to a person any more. With ``retract`` every
-    vote is taken back as well, and the comments are erased.
+    vote and every order is taken back as well, and the comments are erased.
     """
     voters = list(Voter.objects.filter(user=user).values_list("pk", flat=True))
     taken_back = _retract_all(voters) if retract else 0
+    if retract:
+        _take_rankings_back(voters)
     user.delete()
     return taken_back
 
@@ -44,3 +47,12 @@ def _retract_all(voters: list[int]) -> int:
     for arena, judges in judges_of.items():
         announce(arena_id=arena, judge_ids=sorted(judges))
     return len(retractions)
+
+
+def _take_rankings_back(voters: list[int]) -> None:
+    rankings = Ranking.objects.filter(voter__in=voters).order_by()
+    arenas = set(rankings.values_list("arena_id", flat=True))
+    rankings.exclude(comment="").update(comment="")
+    rankings.filter(state=Ranking.State.DECIDED).update(state=Ranking.State.UNDONE)
+    for arena in arenas:
+        rankings_changed.send(Ranking, arena_id=arena)

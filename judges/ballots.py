@@ -140,21 +140,24 @@ def skip_ballot(*, ballot: Ballot, network: str = "") -> Ballot:
 def undo_ballot(*, ballot: Ballot) -> Ballot | None:
     """Take back a vote or a skip; again, it changes nothing. An open ballot is returned as it is.
 
-    After a skip or a gold item the voter gets a fresh ballot on the same. A vote on a battle was answered with
-    who wrote what, and a second one would not be blind: its verdicts get retractions, and the battle
-    doesn't come back. Then None is returned.
+    After a skip the voter gets a fresh ballot on the same. A vote on a battle was answered with who wrote
+    what, and a second one would not be blind: its verdicts get retractions, and the battle doesn't come
+    back. The first answer to a gold item stays: that nothing was revealed gave it away. Then None is returned.
     """
     ballot = _locked(ballot)
     if ballot.state == Ballot.State.OPEN:
         return ballot
+    if ballot.gold_item_id and ballot.state == Ballot.State.VOTED:
+        return None
+    # A repeat is a ballot of its own, and nothing that came of undoing this one.
     same = Ballot.objects.filter(
         voter=ballot.voter, battle=ballot.battle, gold_item=ballot.gold_item
-    )
+    ).exclude(purpose=Ballot.Purpose.REPEAT)
     if later := same.filter(repetition__gt=ballot.repetition).order_by("-repetition").first():
         return later
     if ballot.state == Ballot.State.VOTED:
         Ballot.objects.filter(pk=ballot.pk).update(state=Ballot.State.UNDONE)
-    if ballot.battle_id and ballot.state != Ballot.State.SKIPPED:
+    if ballot.state != Ballot.State.SKIPPED:
         verdicts = Verdict.objects.filter(
             voter=ballot.voter, battle=ballot.battle, repetition=ballot.repetition
         )

@@ -54,6 +54,7 @@ def network_of(request: HttpRequest) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return ""
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     network = str(parsed)
     if parsed.version == 6:
         network = str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -92,7 +92,9 @@ def cast(request: HttpRequest, arena: str) -> HttpResponse:
         ranking = cast_ranking(
             ranking=ranking,
             places=_places(given, ranking),
-            comment=given.get("comment", "").strip() if place.asks_comment else "",
+            comment=given.get("comment", "").replace("\x00", "").strip()
+            if place.asks_comment
+            else "",
             network=network,
         )
     except TooManyVotes as error:

@@ -132,7 +132,9 @@ def cast(request: HttpRequest, arena: str) -> HttpResponse:
             outcome=_stored(outcome, ballot),
             criteria=_criteria(given, place, ballot),
             reasons={_side(where, ballot): given.getlist(f"reasons-{where}") for where in PLACES},
-            comment=given.get("comment", "").strip() if place.asks_comment else "",
+            comment=given.get("comment", "").replace("\x00", "").strip()
+            if place.asks_comment
+            else "",
             certainty=_certainty(given, place),
             network=network,
         )
@@ -163,17 +165,20 @@ def undo(request: HttpRequest, arena: str) -> HttpResponse:
         ballot = ballot_by_key(key=_key(request.POST["ballot"]), voter=voter)
     else:
         ballot = last_decided(voter=voter)
+    was = ballot and ballot.state
     if ballot is None:
         said = "There is no vote of yours to take back."
-    elif undo_ballot(ballot=ballot) is None:
+    elif was == Ballot.State.OPEN:
+        said = "That battle is still open: nothing was cast on it."
+    elif undo_ballot(ballot=ballot) is not None:
+        said = "Here is the battle again that you skipped."
+    elif ballot.gold_item_id:
+        said = "Your last answer counts in no ranking, so there is nothing to take back."
+    else:
         said = (
             "Your vote was taken back and isn’t counted. That battle won’t come again: you have seen "
             "who wrote its answers."
         )
-    elif ballot.state == Ballot.State.SKIPPED:
-        said = "Here is the battle again that you skipped."
-    else:
-        said = "Your answer was taken back. Here it is again."
     return _onward(request, place, voter, said)
 
 

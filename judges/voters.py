@@ -88,10 +88,15 @@ def _find_voter(request: HttpRequest, crowd: Judge, *, create: bool) -> Voter | 
         if not create:
             return None
         token = request.new_voter_token = secrets.token_urlsafe(24)
-    handle = _handle(crowd, token)
-    if create:
-        return Voter.objects.get_or_create(judge=crowd, handle=handle)[0]
-    return Voter.objects.filter(judge=crowd, handle=handle).first()
+    found = Voter.objects.filter(judge=crowd, handle=_handle(crowd, token)).first()
+    if found and found.user_id:
+        # These votes became an account's, and nobody is signed in: whoever it is begins anew.
+        found = None
+        if create:
+            token = request.new_voter_token = secrets.token_urlsafe(24)
+    if found is None and create:
+        found, _ = Voter.objects.get_or_create(judge=crowd, handle=_handle(crowd, token))
+    return found
 
 
 def voters_of(voter: Voter) -> QuerySet[Voter]:

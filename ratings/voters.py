@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Count, F, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -172,6 +172,9 @@ def _write(arena: Arena, votes: Votes, started: Any) -> tuple[int, int | None]:
     for voter, start, size in zip(voters.tolist(), starts.tolist(), sizes.tolist(), strict=True):
         rows = slice(start, start + size)
         found = crowd.figures(rows, counts=voter not in excluded, refit=voter in most)
+        n_repeats, same = about[voter].pop("repeats")
+        found["n_retest"] += n_repeats
+        found["retest_same"] += same
         records.append(
             VoterRecord(
                 arena=arena, voter_id=voter, n_verdicts=size, computed_at=started,
@@ -207,6 +210,7 @@ def _about(ids: list[int]) -> dict[int, dict[str, Any]]:
             "first_at": first,
             "last_at": last,
             "n_retracted": 0,
+            "repeats": (0, 0),
             "gold_right": 0,
             "n_gold": 0,
             "median_dwell_ms": None,
@@ -231,6 +235,21 @@ def _about(ids: list[int]) -> dict[int, dict[str, Any]]:
     for voter, n, right in gold:
         if voter in about:
             about[voter] |= {"n_gold": n, "gold_right": right}
+    # Repeats stay with their ballots: compared with what the voter said first.
+    first = Verdict.objects.filter(
+        voter=OuterRef("voter"), battle=OuterRef("battle"), criterion="", retraction=None
+    )
+    repeats = (
+        voted.filter(purpose=Ballot.Purpose.REPEAT)
+        .annotate(first=Subquery(first.order_by("repetition").values("outcome")[:1]))
+        .exclude(first=None)
+        .values_list("voter_id", "first", "outcome")
+    )
+    for voter, before, again in repeats:
+        if voter in about:
+            n, same = about[voter]["repeats"]
+            alike = min(before, Outcome.TIE) == min(again, Outcome.TIE)  # both bad as ties
+            about[voter]["repeats"] = (n + 1, same + alike)
     dwell = _fetch(voted.exclude(dwell_ms=None).values_list("voter_id", "dwell_ms"), columns=2)
     dwell = dwell[np.lexsort((dwell[:, 1], dwell[:, 0]))]
     voters, starts, sizes = np.unique(dwell[:, 0], return_index=True, return_counts=True)

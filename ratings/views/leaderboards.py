@@ -100,7 +100,7 @@ def standing(request: HttpRequest, arena: str) -> HttpResponse:
 def table_context(request: HttpRequest, snapshot: Snapshot) -> dict:
     """What the table of a snapshot shows: filtered and cut into pages by the database."""
     sort = leaderboards.sort_key(request.GET.get("sort", ""))
-    words = request.GET.get("q", "").strip()[:100]
+    words = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     found = leaderboards.ranked(snapshot, sort=sort, words=words)
     page = Paginator(found, leaderboards.ROWS_A_PAGE).get_page(request.GET.get("page"))
     extent = leaderboards.extent(snapshot)

@@ -154,3 +154,8 @@ def test_a_reference_answer_is_shown(small_arena, client):
 def test_a_prompt_of_another_arena_is_not_found(small_arena, client):
     cast.make_arena("tales")
     assert client.get(f"/a/tales/prompts/{small_arena.prompts.first().pk}/").status_code == 404
+
+
+def test_a_nul_in_a_search_finds_what_is_without_it(small_arena, client):
+    cast.make_prompt(small_arena, "Draw the sea.")
+    assert shown(client.get(URL, {"q": "s\x00ea"})) == ["Draw the sea."]

@@ -8,11 +8,12 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from arena.models import Membership
+from arena.models import Membership, Prompt
 from config.mail import settings_of
-from judges.models import Outcome, Retraction, Verdict, VerdictTrace, Voter
-from judges.signals import verdicts_changed
+from judges.models import Outcome, Ranking, Retraction, Verdict, VerdictTrace, Voter
+from judges.signals import rankings_changed, verdicts_changed
 from judges.voters import COOKIE
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
@@ -203,6 +204,26 @@ def test_on_request_the_votes_are_taken_back_and_the_comments_erased(voted):
     assert Verdict.objects.count() == 6
     assert Verdict.objects.filter(retraction=None).count() == 3
     assert not VerdictTrace.objects.exists()
+
+
+def test_on_request_orders_are_taken_back_like_votes(voted):
+    voter = Voter.objects.get(handle="voter-1")
+    ranking = Ranking.objects.create(
+        arena=voter.judge.arena, voter=voter, prompt=Prompt.objects.first(), state="decided",
+        is_ordered=True, decided_at=timezone.now(), comment="Mine.",
+    )  # fmt: skip
+    told = []
+
+    def listen(sender, **sent):
+        told.append(sent["arena_id"])
+
+    rankings_changed.connect(listen)
+    try:
+        delete(client_of(voted), votes="retract")
+    finally:
+        rankings_changed.disconnect(listen)
+    ranking.refresh_from_db()
+    assert (ranking.state, ranking.comment, told) == ("undone", "", [ranking.arena_id])
 
 
 @pytest.mark.parametrize("typed", ["", "bob@example.org"])

@@ -213,16 +213,26 @@ def test_gold_items_measure_the_voter_and_are_no_verdicts(arena, carol):
     assert next_ballot(arena=arena, voter=carol).battle is not None
 
 
-def test_an_answer_to_a_gold_item_can_be_taken_back(arena, carol):
+def test_the_first_answer_to_a_gold_item_stays(arena, carol):
     policy(arena, gold_share=1)
     GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="2 + 2?", output_a="4", output_b="5", expected=Outcome.A
     )
     ballot = cast_ballot(ballot=next_ballot(arena=arena, voter=carol), outcome=Outcome.B)
-    again = undo_ballot(ballot=ballot)
-    cast_ballot(ballot=again, outcome=Outcome.A)
-    states = Ballot.objects.order_by("pk").values_list("state", "outcome")
-    assert list(states) == [("undone", Outcome.B), ("voted", Outcome.A)]
+    assert undo_ballot(ballot=ballot) is None
+    assert Ballot.objects.exclude(gold_item=None).get().outcome == Outcome.B
+    assert Ballot.objects.get(pk=ballot.pk).state == Ballot.State.VOTED
+
+
+def test_a_vote_that_was_repeated_can_be_taken_back(arena, carol):
+    for _ in range(ballots.REPEAT_AFTER + 2):
+        vote(arena, carol)
+    policy(arena, repeat_share=1)
+    repeat = next_ballot(arena=arena, voter=carol)
+    assert repeat.purpose == Ballot.Purpose.REPEAT
+    first = Ballot.objects.get(voter=carol, battle=repeat.battle, repetition=0)
+    assert undo_ballot(ballot=first) is None
+    assert Retraction.objects.get().verdict.battle == repeat.battle
 
 
 def test_repeats_come_late_swapped_once_and_are_not_counted(arena, carol):

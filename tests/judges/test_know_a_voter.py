@@ -97,6 +97,20 @@ def test_a_second_browser_of_an_account_is_the_same_person():
     assert set(voters_of(first)) == {first, second}
 
 
+def test_whoever_comes_after_an_account_has_signed_out_is_somebody_else():
+    arena, user = make_arena(), make_user()
+    first, cookies = first_visit(arena)
+    login(request_of(cookies=cookies), user, backend="django.contrib.auth.backends.ModelBackend")
+    assert voter_of(request_of(cookies=cookies), arena) is None
+    request = request_of(cookies=cookies)
+    after = voter_of(request, arena, create=True)
+    assert after != first
+    assert set(voters_of(after)) == {after}
+    response = remember_voter(request, HttpResponse())
+    kept = {name: morsel.value for name, morsel in response.cookies.items()}
+    assert voter_of(request_of(cookies=kept), arena) == after
+
+
 def test_votes_of_one_account_do_not_go_to_another():
     arena, ada, basil = make_arena(), make_user("ada"), make_user("basil")
     voter, cookies = first_visit(arena)

@@ -94,3 +94,12 @@ def test_a_client_cannot_choose_its_network(settings):
 
 def test_no_address_is_no_network():
     assert network(REMOTE_ADDR="") == ""
+
+
+def test_an_old_address_in_new_clothes_is_the_old_address():
+    old, other = (
+        network_of(RequestFactory().get("/", REMOTE_ADDR=address))
+        for address in ("192.0.2.7", "192.0.2.8")
+    )
+    mapped = network_of(RequestFactory().get("/", REMOTE_ADDR="::ffff:192.0.2.7"))
+    assert mapped == old != other

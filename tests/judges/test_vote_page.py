@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from arena.matchmaking import plan_pairs
-from arena.models import WhoVotes
+from arena.models import Arena, WhoVotes
 from judges.models import Ballot, GoldItem, Outcome, Retraction, Verdict
 from judges.voters import find_crowd
 from tests.cast import make_arena
@@ -167,6 +167,13 @@ def test_undo_takes_the_last_vote_back_however_often_it_is_sent(client, arena):
         assert b"Your vote was taken back" in response.content
         assert Ballot.objects.get(key=key_on(response)).battle != ballot.battle
     assert Retraction.objects.get().verdict.battle == ballot.battle
+
+
+def test_a_nul_in_a_comment_is_left_out(client, arena):
+    Arena.objects.update(asks_comment=True)
+    ballot = open_ballot(client, arena)
+    assert send(client, arena, ballot, comment="fi\x00ne").status_code == 302
+    assert cast_here(arena).get().trace.rationale == "fine"
 
 
 def test_undo_of_a_skip_brings_the_battle_back(client, arena):

@@ -95,6 +95,18 @@ def test_gold_items_and_dwell_time_come_from_the_ballots(small_arena):
     assert (record.gold_right, record.n_gold, record.median_dwell_ms) == (3, 4, 1500)
 
 
+def test_repeats_in_the_browser_count_for_test_retest(small_arena):
+    mine = Verdict.objects.filter(voter__handle="alice", criterion="")[:3]
+    for number, verdict in enumerate(mine):
+        again = Outcome.BOTH_BAD if number == 0 else verdict.outcome
+        Ballot.objects.create(
+            arena=small_arena, voter=alice(), battle_id=verdict.battle_id, purpose="repeat",
+            state="voted", shown_first=1, repetition=1, outcome=again, decided_at=timezone.now(),
+        )  # fmt: skip
+    record = record_of(small_arena)
+    assert (record.retest_same, record.n_retest) == (2, 3)
+
+
 def test_a_battle_that_was_decided_again_counts_for_test_retest(small_arena):
     people = Judge.objects.get(slug="people")
     mine = Verdict.objects.filter(voter__handle="alice").select_related("battle")[:3]
