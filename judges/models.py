@@ -198,7 +198,12 @@ class JudgeRun(Lease):
         ]
 
     def __str__(self) -> str:
-        return f"Run {self.pk}: {self.judge}"
+        return f"Run {self.pk}: {self.subject}"
+
+    @property
+    def subject(self) -> Judge:
+        """Whose run it is."""
+        return self.judge
 
     @property
     def is_llm(self) -> bool:
