@@ -7,6 +7,7 @@ from config.admin import FixedOnceMade, Kept, LargeTableAdmin, Shown
 from judges.models import (
     Ballot,
     CachedReply,
+    CascadeRequest,
     Derivation,
     EndpointState,
     Exclusion,
@@ -14,9 +15,11 @@ from judges.models import (
     Judge,
     JudgeCall,
     JudgeRun,
+    Preparation,
     Ranking,
     Retraction,
     Score,
+    Trial,
     Verdict,
     VerdictTrace,
     Voter,
@@ -59,6 +62,29 @@ class DerivationAdmin(Shown, LargeTableAdmin):
     list_display = ["judge", "stale_since", "computed_at", "seconds", "withdrawn_at", "error"]
     list_select_related = ["judge"]
     exact_search = ("judge__slug", "judge__arena__slug")
+
+
+@admin.register(CascadeRequest)
+class CascadeRequestAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "name", "arena", "state", "created_at", "error"]
+    list_select_related = ["arena"]
+    list_filter = ["state"]
+    exact_search = ("arena__slug",)
+
+
+@admin.register(Trial)
+class TrialAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "arena", "judge", "battle_id", "state", "created_at"]
+    list_select_related = ["arena", "judge"]
+    list_filter = ["state"]
+    exact_search = ("arena__slug", "judge__slug")
+
+
+@admin.register(Preparation)
+class PreparationAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "judge", "prompt_id", "battle_id", "output_id", "created_at"]
+    list_select_related = ["judge"]
+    exact_search = ("judge__slug", "prompt")
 
 
 @admin.register(JudgeCall)

@@ -967,6 +967,95 @@ class Derivation(Lease):
         return f"Verdicts of {self.judge}"
 
 
+class Trial(Lease):
+    """An LLM judge asked about one battle, to be looked at: requests, replies and readings; nothing is cast.
+
+    ``configuration`` may be that of a judge that isn't made yet; ``about`` is then what else was typed of it.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="trials")
+    key = models.UUIDField(
+        unique=True,
+        editable=False,
+        help_text="Of the form that asked: sent twice, it is one trial.",
+    )
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, null=True, blank=True, related_name="trials", db_constraint=False
+    )
+    battle = models.ForeignKey(Battle, models.CASCADE, related_name="+")
+    configuration = models.JSONField()
+    about = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    steps = models.JSONField(default=list, blank=True, help_text="Requests with what came of each.")
+    decisions = models.JSONField(
+        default=list, blank=True, help_text="What would be cast, overall and by criterion."
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            CompositeForeignKey(
+                fields=["judge", "arena"],
+                to="judges.Judge",
+                to_fields=["id", "arena"],
+                name="trial_judge_in_arena",
+                violation_error_message="The judge belongs to another arena.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Trial {self.pk}"
+
+
+class CascadeRequest(Lease):
+    """A cascade that somebody asked for: a worker calibrates it, which takes numpy, and makes the judge."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="cascade_requests")
+    key = models.UUIDField(
+        unique=True,
+        editable=False,
+        help_text="Of the form that asked: sent twice, it is one request.",
+    )
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    tiers = models.JSONField(help_text='[{"slug": …, "confidence": …}, …], the cheapest first.')
+    terms = models.JSONField(help_text="As judges.cascades.making.Terms has them.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, null=True, blank=True, related_name="+", help_text="What was made."
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Request for {self.name}"
+
+
 class EndpointState(models.Model):
     """What all workers know of one endpoint: who may ask how often, and whether it answers at all.
 

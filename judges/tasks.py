@@ -52,3 +52,28 @@ def sweep_derivations() -> int:
     from judges import derivations
 
     return derivations.sweep()
+
+
+@shared_task
+def try_judge(key: int) -> None:
+    """Ask a judge about one battle, to be looked at."""
+    from judges import trials
+
+    trials.work_on_trial(key)
+
+
+@shared_task
+def make_requested_cascade(key: int) -> None:
+    """Calibrate and make a cascade that somebody asked for by a form or the API."""
+    from judges.cascades import requests
+
+    requests.work_on_request(key)
+
+
+@shared_task
+def sweep_requests() -> int:
+    """Ask again for trials and cascades whose message or worker was lost, and forget old trials."""
+    from judges import trials
+    from judges.cascades import requests
+
+    return trials.sweep_trials() + requests.sweep_requests()

@@ -109,7 +109,7 @@ def make_cascade(
     abstains on everything, and a cascade of such tiers passes every battle on to people. Raises CascadeError.
     """
     terms.check()
-    _check(arena, name, tiers)
+    check_cascade(arena, name, tiers)
     cut = watermark()
     configuration = {
         "tiers": [
@@ -147,7 +147,8 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return without_cut(json.loads(json.dumps(one))) == without_cut(json.loads(json.dumps(other)))
 
 
-def _check(arena: Arena, name: str, tiers: Sequence[Tier]) -> None:
+def check_cascade(arena: Arena, name: str, tiers: Sequence[Tier]) -> None:
+    """What can be told of it before anything is read. Raises CascadeError."""
     if not name.strip() or len(name) > LONGEST_NAME:
         raise CascadeError(f"Give the cascade a name of at most {LONGEST_NAME} characters.")
     others = Judge.objects.filter(arena=arena, name=name).exclude(kind=Judge.Kind.CASCADE)

@@ -67,7 +67,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
             materials=Materials.of(run),
             claim=uuid.uuid4(),
         )
-        async_to_sync(turn.go)(make_asker or _asker)
+        async_to_sync(turn.go)(make_asker or asker_for)
         return turn.has_asked
     except CallError as error:
         # The operator doesn't allow the endpoint, or its key isn't there: nothing was asked.
@@ -80,7 +80,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
         raise
 
 
-def _asker(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
+def asker_for(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
     # Here, since it brings an HTTP client that no web process needs.
     from judges.endpoints.asking import Asker
 
@@ -218,7 +218,7 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
                 name: int(value) if isinstance(value, int) else value
                 for name, value in reading.by_criterion.items()
             },
-            "details": _bounded(reading.details),
+            "details": bounded(reading.details),
         },
         choice=None if reading.choice is None else int(reading.choice),
         score=reading.score,
@@ -232,7 +232,7 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
     )
 
 
-def _bounded(details: Mapping[str, Any]) -> dict[str, Any]:
+def bounded(details: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON no longer than a reply that is kept; without those that would make it longer."""
     kept, length = {}, 0
     for name, value in details.items():

@@ -46,7 +46,7 @@ def settle_battles(run: JudgeRun, battles: set[int], *, at: datetime) -> int:
     decided = [
         verdict
         for (battle, _), orders in complete.items()
-        for verdict in _decisions(rows[battle], orders)
+        for verdict in decisions_of(rows[battle], orders)
     ]
     return cast_all(run, decided, at=at)
 
@@ -72,8 +72,9 @@ def settle_outputs(run: JudgeRun, calls: Sequence[JudgeCall]) -> int:
     return decide_from_scores(run, {call.output_id for call in calls})
 
 
-def _decisions(battle: Battle, orders: list[JudgeCall]) -> list[Decided]:
-    """The overall verdict and one of each criterion that every order decided."""
+def decisions_of(battle: Battle, orders: list[JudgeCall]) -> list[Decided]:
+    """From the answered calls of a battle, in one order or both: the overall verdict, and one of each criterion
+    that every order decided."""
     decisions = [_decision(battle, orders, "", [call.choice for call in orders])]
     of_criteria = [dict(_criteria(call, int)) for call in orders]
     for criterion in of_criteria[0]:

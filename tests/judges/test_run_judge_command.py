@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def endpoint(monkeypatch) -> FakeEndpoint:
     endpoint = FakeEndpoint(lambda lines: "tie")
-    monkeypatch.setattr("judges.runs.asking._asker", endpoint)
+    monkeypatch.setattr("judges.runs.asking.asker_for", endpoint)
     make_judge(make_arena(), monkeypatch)
     return endpoint
 

@@ -1,6 +1,7 @@
 """The admin stays usable when tables have a million rows."""
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -29,6 +30,7 @@ from config.admin import LargeTableAdmin
 from judges.models import (
     Ballot,
     CachedReply,
+    CascadeRequest,
     Derivation,
     EndpointState,
     Exclusion,
@@ -37,9 +39,11 @@ from judges.models import (
     JudgeCall,
     JudgeRun,
     Outcome,
+    Preparation,
     Ranking,
     Retraction,
     Score,
+    Trial,
     Verdict,
     VerdictTrace,
     Voter,
@@ -175,6 +179,14 @@ def add_run(arena: Arena, judge: Judge) -> None:
     run = JudgeRun.objects.create(arena=arena, judge=judge, total=3)
     prompt = Prompt.objects.filter(arena=arena).first()
     JudgeCall.objects.create(arena=arena, run=run, prompt=prompt, purpose="prepare")
+    Preparation.objects.create(
+        arena=arena, judge=judge, prompt=prompt, checklist=["Does it rhyme?"]
+    )
+    battle = Battle.objects.filter(arena=arena).first()
+    Trial.objects.create(
+        arena=arena, judge=judge, battle=battle, key=uuid.uuid4(), configuration={}
+    )
+    CascadeRequest.objects.create(arena=arena, key=uuid.uuid4(), name="C", tiers=[], terms={})
 
 
 def add_rows(arena) -> None:
