@@ -1,6 +1,7 @@
 """``{% load typeset %}``: how numbers and times are set on every page, and headers that sort."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -17,6 +18,8 @@ DASH = "–"
 # A percent sign belongs to its number: narrow, and never broken from it.
 THIN = "\u202f"
 _STEPS = ((60, "second", 1), (3600, "minute", 60), (86_400, "hour", 3600))
+_LASTING = ((90, "second", 1), (5400, "minute", 60), (86_400 * 2, "hour", 3600))
+_LASTING += ((float("inf"), "day", 86_400),)
 _STEPS += ((86_400 * 60, "day", 86_400), (86_400 * 730, "month", 86_400 * 30.44))
 
 
@@ -84,6 +87,25 @@ def in_words(seconds: float) -> str:
     )
     n = int(seconds // size)
     return f"{n} {unit}{'' if n == 1 else 's'} ago"
+
+
+@register.filter
+def lasting(seconds: float | None) -> str:
+    """How long something takes: "40 seconds", "12 minutes", "3 hours"; a dash for what isn't known."""
+    if seconds is None:
+        return DASH
+    unit, size = next((unit, size) for limit, unit, size in _LASTING if seconds < limit)
+    return count_of(max(1, round(seconds / size)), unit)
+
+
+@register.filter
+def usd(amount: float | Decimal | None) -> str:
+    """ "$12.30"; below a dollar with as many digits as tell something: "$0.0042"."""
+    if amount is None:
+        return DASH
+    if 0 < amount < 0.0001:
+        return f"<{THIN}$0.0001"
+    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.4f}"
 
 
 @register.filter

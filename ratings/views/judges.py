@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from arena.access import visible_arena
+from arena.downloads import as_csv, as_json
 from arena.fragments import answers_in_parts, wants_part
 from arena.markdown import printable
 from arena.models import Arena
@@ -15,7 +16,6 @@ from judges.disclosure import disclosed
 from judges.models import Judge
 from judges.selections import id_from
 from ratings import charts, wording
-from ratings.downloads import as_csv, as_json
 from ratings.judge_tables import (
     COLUMNS,
     DEFAULT_SORT,

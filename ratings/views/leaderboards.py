@@ -5,10 +5,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from arena import downloads
 from arena.access import visible_arena
 from arena.fragments import answers_in_parts, wants_part
 from arena.models import Arena
-from ratings import downloads, leaderboards
+from ratings import leaderboards
 from ratings.leaderboards import State, state_of
 from ratings.models import Snapshot
 from ratings.slice_choices import Chosen, chosen_slice

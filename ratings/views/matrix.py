@@ -5,9 +5,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from arena import downloads
 from arena.access import visible_arena
 from arena.models import Arena
-from ratings import downloads, leaderboards, records
+from ratings import leaderboards, records
 from ratings.leaderboards import state_of
 from ratings.models import Rating, Snapshot
 from ratings.views.leaderboards import chosen_or_404

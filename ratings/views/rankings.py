@@ -6,10 +6,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from arena import downloads
 from arena.access import visible_arena
 from arena.models import Arena, System
 from judges.models import Ranking
-from ratings import downloads
 from ratings.models import RankingReport, Rating
 from ratings.rankings import MAX_ATTEMPTS, MIN_PROMPTS_TO_CLUSTER, report_of
 from ratings.scales import Bar, Scale

@@ -4,8 +4,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from arena import downloads
 from arena.access import visible_arena
-from ratings import downloads
 from ratings.models import Snapshot
 from ratings.slices import METHODS
 from ratings.views.leaderboards import snapshot_download, table_context

@@ -8,10 +8,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from arena.access import managed_arena
+from arena.downloads import as_csv
 from judges.exclusions import exclude_voter, readmit_voter, standing_exclusions
 from judges.models import Exclusion, Verdict, Voter
 from ratings import voter_tables
-from ratings.downloads import as_csv
 from ratings.models import VoterRecord, VoterReport
 
 DECISIONS_SHOWN = 20

@@ -17,8 +17,13 @@ from arena.leaks import scan_outputs
 from arena.matchmaking import plan_pairs
 from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
+from judges.endpoints.interface import Failure
 from judges.exclusions import exclude_voter
-from judges.models import Judge, Voter
+from judges.llm_judges import make_llm_judge
+from judges.models import Judge, JudgeRun, Voter
+from judges.runs import confirm_run, pause_run, plan_run
+from judges.runs.calls import Result, store_results
+from judges.runs.rows import make_rows
 from ratings import publications, rankings
 from ratings.models import Snapshot
 from ratings.voters import refresh
@@ -181,6 +186,8 @@ class World:
     maintainer: Any
     invitation: str  # the token of one that is good
     voters: list[Voter]  # the first is excluded
+    run: JudgeRun  # of an LLM judge, paused; some of its calls are answered and some failed
+    planned: JudgeRun
 
 
 def open_for_votes(arena: Arena) -> None:
@@ -189,6 +196,36 @@ def open_for_votes(arena: Arena) -> None:
     arena.rank_size = 3
     arena.save()
     plan_pairs(arena=arena)
+
+
+def run_a_judge(arena: Arena) -> tuple[JudgeRun, JudgeRun]:
+    """A run that paused with answers and failures, and one that is planned. Nobody is asked."""
+    endpoint = {"url": "http://127.0.0.1:9/v1", "model": "a-model-with-a-rather-long-name-20261122"}
+    judge = make_llm_judge(
+        arena=arena,
+        name="Strict judge",
+        configuration={
+            "endpoint": endpoint | {"input_price": 1.0, "output_price": 2.0},
+            "protocol": {"name": "battle"},
+        },
+    )
+    run = plan_run(judge=judge, selection={"limit": 6})
+    confirm_run(run=run)
+    make_rows(run)
+    calls = list(run.calls.order_by("pk").values_list("pk", flat=True))
+    results = [
+        Result(call, text="Verdict: A", choice=0, input_tokens=900, output_tokens=3, seconds=1.5)
+        for call in calls[:6]
+    ]
+    results += [
+        Result(call, failure=failure, error=f"{failure}: <b>" + "word_" * 60, text="x" * 300)
+        for call, failure in zip(
+            calls[6:10], (Failure.TIMEOUT, Failure.UNREADABLE) * 2, strict=True
+        )
+    ]
+    store_results(run.pk, results)
+    pause_run(run=run)
+    return run, plan_run(judge=judge, selection={"systems": [arena.systems.first().slug]})
 
 
 @pytest.fixture
@@ -210,6 +247,7 @@ def world(transactional_db, settings) -> World:
     battle = arena.battles.latest("pk")
     maintainer = make_member(arena, "maintainer", "somebody-with-a-rather-long-address")
     make_member(arena, "voter")
+    run, planned = run_a_judge(arena)
     _, token = invite(
         arena=arena, role="voter", days=9, actor=maintainer, note_to_self="Reading group"
     )
@@ -218,12 +256,14 @@ def world(transactional_db, settings) -> World:
         system=arena.systems.get(name=NAMES[1]),
         prompt=battle.prompt,
         battle=battle,
-        judge=arena.judges.get(kind=Judge.Kind.LLM),
+        judge=arena.judges.get(name="Judge LLM"),
         people=arena.judges.get(kind=Judge.Kind.CROWD),
         snapshot=Snapshot.objects.filter(arena=arena).latest("pk"),
         maintainer=maintainer,
         invitation=token,
         voters=voters,
+        run=run,
+        planned=planned,
     )
 
 

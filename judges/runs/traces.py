@@ -1,0 +1,122 @@
+"""One call, so that it can be retraced: the request as it is rendered from what is stored, and the reply.
+
+Requests aren't stored: they follow from the judge's protocol, the texts and the run's examples. Where a request
+can't be rendered any more, or may differ from what was sent, this says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from judges.endpoints import cache
+from judges.endpoints.interface import Question
+from judges.llm_judges import MOST_REPETITIONS, ConfigurationError, endpoint_of, protocol_of
+from judges.models import CachedReply, JudgeCall, JudgeRun, Score, Verdict
+from judges.protocols.interface import MissingInput, Request
+from judges.runs.cases import Materials, fence_of, load_calls
+from judges.runs.preparing import Scope, preparations_for, scope_of, subject_of, with_preparation
+
+MOST_OTHERS = 2 * MOST_REPETITIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Of a request. ``pictures`` are the sizes, in characters, of the images that it carries."""
+
+    role: str
+    text: str
+    pictures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request of a call; or, in ``why_not``, why it can't be rendered.
+
+    ``is_proven``: the reply to exactly this request is in the cache, so this is what was sent, to the letter.
+    """
+
+    messages: tuple[Message, ...] = ()
+    max_tokens: int = 0
+    schema: Mapping[str, Any] | None = None
+    top_logprobs: int = 0
+    is_proven: bool = False
+    why_not: str = ""
+
+
+def asked_of(call: JudgeCall, *, run: JudgeRun) -> Asked:
+    """What the judge is asked by a call, rendered again. A handful of queries."""
+    try:
+        request = _request(call, run)
+    except (ConfigurationError, MissingInput) as error:
+        return Asked(why_not=str(error))
+    repetition = 0 if call.purpose == JudgeCall.Purpose.PREPARE else call.repetition
+    key = cache.key_of_question(Question(endpoint_of(run.judge), request, repetition))
+    return Asked(
+        messages=tuple(_message(message) for message in request.messages),
+        max_tokens=request.max_tokens,
+        schema=request.schema,
+        top_logprobs=request.top_logprobs,
+        is_proven=CachedReply.objects.filter(key=key).exists(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LedTo:
+    """What the judge made of the subject of a call: verdicts of its battle, or scores of its output."""
+
+    verdicts: list[Verdict]
+    scores: list[Score]
+    others: list[JudgeCall]  # of the same run, about the same battle or output
+
+
+def led_to(call: JudgeCall, *, run: JudgeRun) -> LedTo:
+    """Two queries."""
+    if call.battle_id:
+        about = {"battle": call.battle_id}
+    elif call.output_id:
+        about = {"output": call.output_id}
+    else:
+        return LedTo([], [], [])
+    others = run.calls.filter(**about).exclude(pk=call.pk).defer("text", "parse").order_by("pk")
+    same: dict[str, Any] = {"judge": run.judge, "repetition": call.repetition}
+    verdicts: list[Verdict] = []
+    scores: list[Score] = []
+    if call.purpose == JudgeCall.Purpose.PREPARE:
+        pass
+    elif call.battle_id:
+        found = Verdict.objects.filter(**about, **same, voter=None)
+        verdicts = list(found.select_related("retraction", "battle__system_a", "battle__system_b"))
+    else:
+        scores = list(Score.objects.filter(**about, **same))
+    return LedTo(verdicts, scores, list(others[:MOST_OTHERS]))
+
+
+def _request(call: JudgeCall, run: JudgeRun) -> Request:
+    protocol = protocol_of(run.judge)
+    [loaded] = load_calls([call.pk])
+    [case] = Materials.of(run).cases_of([loaded])
+    if call.purpose == JudgeCall.Purpose.PREPARE:
+        request = protocol.preparation(case, fence=fence_of(case))
+        if request is None:
+            raise MissingInput(f"{protocol.name} needs no preparation of this.")
+        return request
+    scope = scope_of(protocol)
+    if scope != Scope.NOTHING:
+        found = preparations_for(run.judge, [loaded]).get(subject_of(loaded, scope))
+        if found is None:
+            raise MissingInput(
+                "What the judge writes first isn’t there yet, and this call builds on it."
+            )
+        case = with_preparation(case, found)
+    return protocol.render(case, fence=fence_of(case))
+
+
+def _message(message: Mapping[str, Any]) -> Message:
+    content = message["content"]
+    if isinstance(content, str):
+        return Message(message["role"], content)
+    return Message(
+        message["role"],
+        "\n\n".join(part["text"] for part in content if "text" in part),
+        tuple(len(part["image_url"]["url"]) for part in content if "image_url" in part),
+    )
