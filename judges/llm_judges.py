@@ -21,8 +21,9 @@ from judges.models import Judge
 from judges.protocols.interface import JudgeProtocol
 
 MOST_REPETITIONS = 20
+MOST_HEARD = 12  # judges of one discussion
 APIS = ("chat", "reward", "score", "rerank")  # the last three: forms of reward models
-_KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin", "pictures"}
+_KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin", "pictures", "discussion"}
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
     *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute", "api"),
@@ -111,7 +112,8 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     "tokens_per_minute", "api"}, "protocol": {"name", "options"}, "both_orders", "repetitions", "margin",
     "pictures"}.
     ``margin`` is the difference of scores up to which two outputs tie, where a protocol scores outputs.
-    ``pictures``: the model can see, and is sent the images that texts show.
+    ``pictures``: the model can see, and is sent the images that texts show. ``discussion`` has only a judge
+    that decides once more after it heard what others said: see judges.juries.discussing.
     """
     reader = _Reader()
     if not isinstance(configuration, Mapping):
@@ -146,6 +148,8 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
         "margin": reader.number(configuration, "margin", "", default=0.0, most=1e6),
         "pictures": reader.flag(configuration, "pictures", "", default=False),
     }
+    if "discussion" in configuration:
+        complete["discussion"] = _checked_discussion(reader, configuration["discussion"])
     protocol = reader.mapping(configuration, "protocol", "")
     reader.known(protocol, {"name", "options"}, "protocol.")
     complete["protocol"] = {
@@ -260,6 +264,29 @@ def _checked_key_name(reader: "_Reader", value: Any) -> str:
         )
         return ""
     return value
+
+
+def _checked_discussion(reader: "_Reader", value: Any) -> dict[str, Any]:
+    """{"own": judge, "of": [judge, …]}, each {"slug", "digest"}."""
+    named = [value.get("own"), *_listed(value.get("of"))] if isinstance(value, Mapping) else []
+    right = [
+        isinstance(each, Mapping)
+        and set(each) == {"slug", "digest"}
+        and all(isinstance(part, str) and 0 < len(part) <= 120 for part in each.values())
+        for each in named
+    ]
+    if not all(right) or not 2 <= len(named) <= MOST_HEARD or set(value) != {"own", "of"}:
+        reader.problems["discussion"] = (
+            f"must name the judge of its own first round and 1 to {MOST_HEARD - 1} others, each by slug and "
+            "digest."
+        )
+        return {}
+    own, *others = (dict(each) for each in named)
+    return {"own": own, "of": others}
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [None]
 
 
 def _checked_parameters(reader: "_Reader", value: Any) -> dict[str, Any]:

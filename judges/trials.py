@@ -253,7 +253,8 @@ def _steps(trial: Trial, judge: Judge, protocol: JudgeProtocol) -> tuple[list[St
         [case] = materials.cases_of([JudgeCall(prompt=battle.prompt)])
         return [_preparation(trial, case, battle=None, output=None)], steps
     if protocol.judges_battles:
-        return [_preparation(trial, steps[0].case, battle=battle, output=None)], steps
+        alone = replace(steps[0].case, discussion=())
+        return [_preparation(trial, alone, battle=battle, output=None)], steps
     return [
         _preparation(trial, step.case, battle=None, output=call.output, name=step.output)
         for step, call in zip(steps, calls, strict=True)

@@ -10,9 +10,11 @@ from judges.derivations import BattleRow, DerivationError, Derived
 from judges.juries.rules import (
     Ruling,
     Vote,
+    committee,
     council,
     majority,
     mean,
+    own_vote,
     weighted,
     without_families,
 )
@@ -26,11 +28,7 @@ _WORDS = {Decision.A: "A", Decision.B: "B", Decision.TIE: "tie", Decision.BOTH_B
 
 def vote_of(verdicts: Sequence[Said]) -> Decision:
     """What a judge says that was asked once or more often: its own majority, else a tie."""
-    own = [Vote(str(n), Decision(said.outcome)) for n, said in enumerate(verdicts)]
-    outcome = majority(own).outcome
-    if outcome is None:
-        raise ValueError("A judge that said nothing has no vote.")
-    return outcome
+    return own_vote([Decision(said.outcome) for said in verdicts])
 
 
 class Panel:
@@ -40,6 +38,12 @@ class Panel:
         self.configuration = judge.configuration
         self.options = self.configuration["options"]
         self.members = members_of(judge)
+        # Whose verdicts are the votes: the members', or those that they gave after a discussion.
+        self.voices = dict(zip([m.slug for m in self.members], self.members, strict=True))
+        if second := self.configuration.get("second"):
+            voices = judges_named(judge, second)
+            self.voices = dict(zip(self.voices, voices, strict=True))
+        self.first: dict[int, dict[str, Vote]] = {}
         self.family_of = {member.slug: member.family for member in self.members}
         systems = System.objects.filter(arena=judge.arena_id)
         self.families = dict(systems.values_list("pk", "family"))
@@ -47,16 +51,18 @@ class Panel:
         self.outcomes: Counter[str] = Counter()
         self.voted: Counter[str] = Counter()
         self.dissented: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
 
     def decide(self, battles: list[BattleRow]) -> dict[int, Derived]:
         votes, latest = (self._scores if self._by_score else self._verdicts)(battles)
+        self.first = self._said(self.members, battles)[0] if self._discusses else {}
         derived = {}
         for battle in battles:
             if battle.pk not in votes:
                 continue
             families = [self.families[battle.system_a], self.families[battle.system_b]]
             panel = [votes[battle.pk].get(m.slug, Vote(m.slug, None)) for m in self.members]
-            ruling = self._rule(panel, families)
+            ruling = self._rule(panel, families, self._before(battle.pk))
             if ruling is None:
                 self.waiting += 1
                 continue
@@ -64,7 +70,7 @@ class Panel:
                 self.nobody_may += 1
                 continue
             self._note(panel, ruling)
-            derived[battle.pk] = self._derived(panel, ruling, latest[battle.pk])
+            derived[battle.pk] = self._derived(battle.pk, panel, ruling, latest[battle.pk])
         return derived
 
     def figures(self) -> dict[str, Any]:
@@ -74,6 +80,7 @@ class Panel:
             "outcomes": dict(self.outcomes),
             "members": {
                 m.slug: {"voted": self.voted[m.slug], "dissented": self.dissented[m.slug]}
+                | ({"changed": self.changed[m.slug]} if self._discusses else {})
                 for m in self.members
             },
         }
@@ -85,16 +92,31 @@ class Panel:
     def _by_score(self) -> bool:
         return self.options.get("values") == "scores"
 
+    @property
+    def _discusses(self) -> bool:
+        return "second" in self.configuration
+
+    def _before(self, battle: int) -> list[Vote]:
+        """What the members said before they discussed the battle."""
+        first = self.first.get(battle, {})
+        return [first.get(member.slug, Vote(member.slug, None)) for member in self.members]
+
     def _verdicts(
         self, battles: list[BattleRow]
     ) -> tuple[dict[int, dict[str, Vote]], dict[int, datetime]]:
         """(votes by battle and member, when the last of them was cast by battle)."""
+        return self._said(list(self.voices.values()), battles)
+
+    def _said(
+        self, voices: Sequence[Judge], battles: list[BattleRow]
+    ) -> tuple[dict[int, dict[str, Vote]], dict[int, datetime]]:
+        """The same of these judges' verdicts, the first of whom speaks for the first member, and so on."""
         votes, latest = {}, {}
-        for battle, by_member in said_by([m.pk for m in self.members], battles).items():
+        for battle, by_member in said_by([voice.pk for voice in voices], battles).items():
             votes[battle] = {
-                m.slug: Vote(m.slug, vote_of(by_member[m.pk]))
-                for m in self.members
-                if m.pk in by_member
+                m.slug: Vote(m.slug, vote_of(by_member[voice.pk]))
+                for m, voice in zip(self.members, voices, strict=True)
+                if voice.pk in by_member
             }
             latest[battle] = max(s.cast_at for verdicts in by_member.values() for s in verdicts)
         return votes, latest
@@ -132,7 +154,7 @@ class Panel:
                 latest[battle.pk] = max(at, latest.get(battle.pk, at))
         return votes, latest
 
-    def _rule(self, panel: list[Vote], families: list[str]) -> Ruling | None:
+    def _rule(self, panel: list[Vote], families: list[str], before: list[Vote]) -> Ruling | None:
         """None where too few have spoken yet."""
         rule = self.configuration["rule"]
         sitting = panel
@@ -151,6 +173,8 @@ class Panel:
             return weighted(panel, {slug: result["weight"] for slug, result in exam.items()})
         if rule == "council":
             return council(panel, family_of=self.family_of, families=families)
+        if rule == "committee":
+            return committee(before, panel)
         raise DerivationError(f"{rule!r} is not a rule of this release: make a new version.")
 
     def _note(self, panel: list[Vote], ruling: Ruling) -> None:
@@ -159,8 +183,11 @@ class Panel:
             v.member for v in panel if v.decision is not None and v.member not in ruling.left_out
         )
         self.dissented.update(ruling.dissenters)
+        self.changed.update(ruling.changed)
 
-    def _derived(self, panel: list[Vote], ruling: Ruling, cast_at: datetime) -> Derived:
+    def _derived(
+        self, battle: int, panel: list[Vote], ruling: Ruling, cast_at: datetime
+    ) -> Derived:
         outcome = Decision(ruling.outcome)
         sitting = [vote for vote in panel if vote.member not in ruling.left_out]
         said = {v.member: _WORDS[v.decision] for v in sitting if v.decision is not None}
@@ -176,6 +203,11 @@ class Panel:
             parse["values"] = {
                 v.member: round(v.value, DIGITS) for v in sitting if v.value is not None
             }
+        if self._discusses:
+            parse["first"] = {
+                v.member: _WORDS[v.decision] for v in self._before(battle) if v.decision is not None
+            }
+            parse["changed"] = list(ruling.changed)
         return Derived(
             outcome=Outcome(outcome),
             # Weights that add up to all of it may be a rounding more.
@@ -191,6 +223,7 @@ class Panel:
         sentences = [f"{rule.capitalize()} of {ruling.seated}: {_WORDS[outcome]}.", f"{votes}."]
         for words, names in (
             ("Dissent", ruling.dissenters),
+            ("Changed their minds", ruling.changed),
             ("Abstained", ruling.abstentions),
             ("Left out, of the family of a system", ruling.left_out),
         ):

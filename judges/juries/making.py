@@ -14,6 +14,7 @@ from judges import derivations
 from judges.cuts import watermark
 from judges.derivations import chunks_of
 from judges.juries.deriving import vote_of
+from judges.juries.discussing import DiscussionError, second_round
 from judges.juries.exam import Exam, examine, weight_of
 from judges.majorities import majorities
 from judges.member_votes import said_by
@@ -27,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mean": {"quorum": None, "values": "verdicts", "tie_margin": 0.0},
     "weighted": {"quorum": None, "weighting": "log odds"},
     "council": {"quorum": None},
+    "committee": {"quorum": None},
 }
 CHOICES = {"values": ("verdicts", "scores"), "weighting": ("log odds", "accuracy")}
 LONGEST_NAME = 120
@@ -53,16 +55,25 @@ def make_jury(
     members must have decided a battle before the jury does, the others abstaining (all, if it isn't said;
     of a council, all who sit); of mean, ``values`` ("verdicts", or "scores" of members that score on one
     scale) and ``tie_margin``; of weighted, ``weighting`` ("log odds" or "accuracy"). The weights come from an
-    exam against the people of the arena, now and once. ``actor`` is an account, None where a command makes it.
+    exam against the people of the arena, now and once. The members of a committee are LLM judges of battles,
+    and for each a judge is made that decides once more after it heard the others (judges.juries.discussing):
+    these are to be run, then the committee decides. ``actor`` is an account, None where a command makes it.
     Raises JuryError.
     """
     members = sorted(members, key=lambda member: member.slug)
+    second: list[Judge] = []
     chosen = _checked(arena, name, members, rule, options or {})
     configuration: dict[str, Any] = {
         "rule": rule,
         "members": [{"slug": member.slug, "digest": member.digest} for member in members],
         "options": chosen,
     }
+    if rule == "committee":
+        try:
+            second = second_round(arena=arena, members=members, actor=actor)
+        except DiscussionError as error:
+            raise JuryError(str(error)) from error
+        configuration["second"] = [{"slug": each.slug, "digest": each.digest} for each in second]
     if found := _same(arena, name, configuration):
         return found
     if rule == "weighted":
@@ -75,7 +86,7 @@ def make_jury(
         description=description
         or f"Decides by what its {len(members)} members have said ({rule}).",
     )
-    derivations.start(judge=judge, sources=members)
+    derivations.start(judge=judge, sources=[*members, *second])
     note(arena=arena, actor=actor, act="make jury", subject=str(judge), rule=rule)
     return judge
 

@@ -54,6 +54,14 @@ def majority(votes: Sequence[Vote]) -> Ruling:
     return _weigh(votes, dict.fromkeys((vote.member for vote in votes), 1.0))
 
 
+def own_vote(decisions: Sequence[Decision]) -> Decision:
+    """What a judge says that was asked once or more often: its own majority, else a tie."""
+    outcome = majority([Vote(str(n), decision) for n, decision in enumerate(decisions)]).outcome
+    if outcome is None:
+        raise ValueError("A judge that said nothing has no vote.")
+    return outcome
+
+
 def weighted(votes: Sequence[Vote], weights: Mapping[str, float]) -> Ruling:
     """The same by weight: what more than half of the panel's weight said, else a tie.
 

@@ -34,7 +34,9 @@ PROTOCOLS: dict[str, type[Asking]] = {
 def protocol_from(configuration: Mapping[str, Any]) -> Asking:
     """The protocol of a judge's configuration: its key "protocol" holds a "name" and "options".
 
-    Raises ProtocolError for a name or an option that doesn't exist; it lists those that do.
+    Its key "discussion", where there is one, names the judges whose first verdicts are told: see
+    judges.juries.discussing. Raises ProtocolError for a name or an option that doesn't exist; it lists those
+    that do.
     """
     chosen = configuration.get("protocol")
     name = chosen.get("name") if isinstance(chosen, Mapping) else None
@@ -49,4 +51,9 @@ def protocol_from(configuration: Mapping[str, Any]) -> Asking:
     )
     if name == Rubric.name and not options.criteria:
         raise ProtocolError("The protocol rubric needs criteria: a list of their names.")
-    return protocol(options=options)
+    discussion = configuration.get("discussion")
+    if discussion is None:
+        return protocol(options=options)
+    if not protocol.judges_battles:
+        raise ProtocolError(f"{name} scores one answer: judges discuss verdicts on battles.")
+    return protocol(options=options, hears=1 + len(discussion["of"]))

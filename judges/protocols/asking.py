@@ -28,6 +28,8 @@ class Asking:
     """A protocol with its options. Each module below fills in what is asked and how it is read."""
 
     options: Options = field(default_factory=Options)
+    # How many judges' first verdicts are told, its own among them; 0: it decides alone.
+    hears: int = 0
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -41,7 +43,12 @@ class Asking:
         names = ("fences", *self.templates)
         if self.options.reference == "adapted":
             names += ("adapt_reference",)
-        decides = {
+        # What isn't there isn't in the digest, so that judges who hear nobody keep theirs.
+        heard = {}
+        if self.hears:
+            names += ("discussion",)
+            heard = {"hears": self.hears, "longest_reasons": texts.LONGEST_REASONS}
+        decides: dict[str, Any] = heard | {
             "name": self.name,
             "version": [self.version, reading.VERSION],
             "options": asdict(self.options),
@@ -60,8 +67,15 @@ class Asking:
                 f"{self.name} compares with a reference answer, and this prompt has none: give it one, "
                 "or choose a judge that needs none."
             )
+        if len(case.discussion) != self.hears:
+            raise MissingInput(
+                f"It decides after {self.hears} judges have, and {len(case.discussion)} of their verdicts are "
+                "there now: let the others judge this battle first."
+            )
         fence = texts.free_fence(fence, texts.texts_of(case))
         system = [self.task(), texts.filled("fences", fence=fence)]
+        if self.hears:
+            system.append(texts.template("discussion"))
         if case.guidelines.strip():
             system.append(f"What this arena looks for:\n{case.guidelines.strip()}")
         return Request(
@@ -87,6 +101,8 @@ class Asking:
         for letter, answer in zip(LETTERS, case.answers, strict=False):
             name = f"answer {letter}" if self.judges_battles else "answer"
             parts.append(texts.fenced(fence, name, answer))
+        if self.hears:
+            parts.append(texts.discussion(case, fence))
         return "\n\n".join([*parts, self.form(case)])
 
     def task(self) -> str:

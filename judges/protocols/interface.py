@@ -43,6 +43,21 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a judge said of the same answers before, told to a judge that decides once more.
+
+    ``choice`` is its verdict, and ``rationale`` the reasons that it gave when it saw the answers in this order;
+    ``in_this_order`` is what it said then, where its verdict is another (a tie of two orders that contradict
+    each other). ``is_own``: it is the judge's own.
+    """
+
+    choice: Choice
+    rationale: str = ""
+    in_this_order: Choice | None = None
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One thing to judge: the prompt, and one answer or two in the order in which the judge sees them."""
 
@@ -53,14 +68,16 @@ class Case:
     checklist: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    discussion: tuple[Opinion, ...] = ()
 
     @property
     def mirrored(self) -> "Case":
-        """The same case with the two answers exchanged."""
+        """The same case with the two answers exchanged. Reasons speak of the other order, and aren't told."""
         first, second = self.answers
+        discussion = tuple(Opinion(o.choice.mirrored, is_own=o.is_own) for o in self.discussion)
         return Case(
             self.messages, (second, first), self.reference, self.guidelines, self.checklist,
-            self.examples, self.pictures,
+            self.examples, self.pictures, discussion,
         )  # fmt: skip
 
 
@@ -124,6 +141,11 @@ class JudgeProtocol(Protocol):
 
     name: str
     judges_battles: bool
+
+    @property
+    def hears(self) -> int:
+        """How many judges' first verdicts a case must tell (``discussion``), the judge's own among them."""
+        ...
 
     @property
     def digest(self) -> str: ...

@@ -10,10 +10,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from judges.protocols.interface import Case, Choice, Example
+from judges.protocols.interface import Case, Choice, Example, Opinion
 
 FOLDER = Path(__file__).parent / "templates"
 ROLES = {"user": "the user", "assistant": "the assistant", "system": "the system", "tool": "a tool"}
+# Of each judge's reasons, in a discussion: characters.
+LONGEST_REASONS = 2_000
 SAID = {
     Choice.FIRST: "A is better",
     Choice.SECOND: "B is better",
@@ -47,7 +49,8 @@ def texts_of(case: Case) -> list[str]:
     examples = [text for one in case.examples for text in (one.prompt, *one.answers)]
     said = [message.get("content", "") for message in case.messages]
     names = [picture.name for picture in case.pictures]
-    return [*said, *case.answers, case.reference, *case.checklist, *examples, *names]
+    reasons = [opinion.rationale for opinion in case.discussion]
+    return [*said, *case.answers, case.reference, *case.checklist, *examples, *names, *reasons]
 
 
 def conversation(case: Case, fence: str) -> str:
@@ -72,6 +75,30 @@ def example(fence: str, number: int, shown: Example) -> str:
             f"People said: {SAID[shown.choice]}.",
         ]
     )
+
+
+def discussion(case: Case, fence: str) -> str:
+    """What judges have said before: others as Judge 1, 2 …, the judge's own last."""
+    others = [opinion for opinion in case.discussion if not opinion.is_own]
+    parts = [_opinion(fence, f"Judge {number}", one) for number, one in enumerate(others, 1)]
+    parts += [_opinion(fence, "You yourself", one) for one in case.discussion if one.is_own]
+    return "\n\n".join(parts)
+
+
+def _opinion(fence: str, who: str, opinion: Opinion) -> str:
+    said = f"{who} decided: {SAID[opinion.choice]}."
+    if opinion.in_this_order is not None:
+        said += (
+            f" Asked in this order of the answers: {SAID[opinion.in_this_order]}; asked in the other, or "
+            "again, something else."
+        )
+    reasons = opinion.rationale.strip()
+    if not reasons:
+        return f"{said} No reasons are known."
+    bound = f", of which the first {LONGEST_REASONS:,} characters are shown"
+    cut = bound if len(reasons) > LONGEST_REASONS else ""
+    shown = fenced(fence, "reasons of a judge", reasons[:LONGEST_REASONS])
+    return f"{said} The reasons given{cut}:\n{shown}"
 
 
 def message(role: str, text: str, case: Case | None = None, fence: str = "") -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from django.utils.crypto import salted_hmac
 from judges.models import JudgeCall, JudgeRun, Verdict
 from judges.protocols.interface import Case
 from judges.runs.examples import ExampleOfRun, load_examples
+from judges.runs.hearing import Hears, hearing_of
 from judges.runs.pictures import pictures_of_each
 
 
@@ -21,9 +22,11 @@ def fence_of(case: Case) -> str:
     """
     examples = [(one.prompt, one.answers) for one in case.examples]
     names = [picture.name for picture in case.pictures]
-    texts = json.dumps(
-        [case.messages, case.answers, case.reference, case.checklist, examples, names]
-    )
+    parts = [case.messages, case.answers, case.reference, case.checklist, examples, names]
+    if case.discussion:
+        # Only then, so that other questions keep their fences, and their replies in the cache.
+        parts.append([one.rationale for one in case.discussion])
+    texts = json.dumps(parts)
     return salted_hmac("judges.runs.fence", texts, algorithm="sha256").hexdigest()[:16]
 
 
@@ -43,6 +46,7 @@ class Materials:
     guidelines: str
     examples: Sequence[ExampleOfRun]
     shows_pictures: bool
+    hears: Hears | None = None
 
     @classmethod
     def of(cls, run: JudgeRun) -> Self:
@@ -51,11 +55,15 @@ class Materials:
             guidelines=run.arena.guidelines,
             examples=load_examples(run.examples),
             shows_pictures=run.judge.configuration["pictures"],
+            hears=hearing_of(run.judge),
         )
 
     def cases_of(self, calls: Sequence[JudgeCall]) -> list[Case]:
         """What the judge sees of each, without what it prepared."""
         cases = [self._case(call) for call in calls]
+        if self.hears:
+            heard = self.hears.on(calls)
+            cases = [replace(one, discussion=said) for one, said in zip(cases, heard, strict=True)]
         if not self.shows_pictures:
             return cases
         texts = [

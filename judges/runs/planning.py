@@ -10,10 +10,12 @@ from arena.models import Output, Prompt
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import Judge, JudgeCall, Preparation, Score
 from judges.runs.examples import choose_examples, load_examples
+from judges.runs.hearing import hearing_of
 from judges.runs.preparing import Scope, scope_of
 from judges.runs.selection import universe
 from judges.runs.sizes import (
     BYTES_PER_TOKEN,
+    MOST_REASONS,
     ROLES,
     Size,
     cost_of,
@@ -54,6 +56,14 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     protocol, endpoint = protocol_of(judge), endpoint_of(judge)
     examples = [one for _, one in load_examples(choose_examples(judge))]
     size = size_of(protocol, guidelines=judge.arena.guidelines, examples=examples)
+    usual = size
+    if protocol.hears:
+        usual = size_of(
+            protocol,
+            guidelines=judge.arena.guidelines,
+            examples=examples,
+            reasons=_usual_reasons(judge),
+        )
     repetitions = judge.configuration["repetitions"]
     rows = universe(judge=judge, selection=selection)
     sums = mean = rows.aggregate(
@@ -81,7 +91,9 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         preparations, calls = wanted, calls + wanted
     reply, latency, is_measured = _usual(judge)
     reply = min(reply, size.max_tokens)
-    input_tokens, output_tokens = length / BYTES_PER_TOKEN, calls * reply
+    asked = calls - preparations
+    input_tokens = (length - asked * (size.fixed - usual.fixed)) / BYTES_PER_TOKEN
+    output_tokens = calls * reply
     seconds = calls * latency / endpoint.concurrency
     if endpoint.requests_per_minute:
         seconds = max(seconds, 60 * calls / endpoint.requests_per_minute)
@@ -96,7 +108,7 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         cost=cost_of(input_tokens, output_tokens, endpoint),
         most_cost=cost_of(
             length + calls * ROLES,
-            (calls - preparations) * size.max_tokens + preparations * most_written,
+            asked * size.max_tokens + preparations * most_written,
             endpoint,
         ),
         seconds=seconds,
@@ -146,6 +158,19 @@ def _of_outputs(
 
 def _column(rows: Any, name: str) -> Any:
     return rows.values(name)
+
+
+def _usual_reasons(judge: Judge) -> int:
+    """Bytes of one judge's reasons, as those whom it hears have lately given them."""
+    hears = hearing_of(judge)
+    of_runs = JudgeCall.objects.filter(
+        run__judge__in=[*hears.others, hears.own] if hears else [],
+        purpose=JudgeCall.Purpose.JUDGE,
+        state=JudgeCall.State.DONE,
+    )
+    latest = of_runs.order_by("-pk").values_list("parse__rationale", flat=True)[:MEASURED_ON]
+    lengths = [min(len((reasons or "").encode()), MOST_REASONS) for reasons in latest]
+    return sum(lengths) // len(lengths) if lengths else 0
 
 
 def _usual(judge: Judge) -> tuple[float, float, bool]:

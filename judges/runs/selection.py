@@ -8,6 +8,7 @@ A selection is plain JSON, every key of which may be missing:
 "existing" are the battles that there are, "voted" those that people voted on, "all" every two outputs to the
 same prompt: battles that are missing are made. One system: its battles against all others; several: the
 battles between them. A limit takes a sample that is spread over all that was chosen, the same every time.
+Of a judge that hears others first (judges.runs.hearing): the battles that all of them have decided.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ from arena.matchmaking import plan_pairs
 from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
 from judges.models import Judge, JudgeCall, Score, Verdict
 from judges.runs.errors import RunError
+from judges.runs.hearing import all_heard
 
 BATCH = 500
 MOST_NAMED = 1_000  # systems, pairs or prompts by name: more than that is a category, or all
@@ -156,6 +158,7 @@ def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
     ]
     battles = Battle.objects.filter(
         _any(decided),
+        *all_heard(judge),
         _which(selection, system="system_a", opponent="system_b", arena_id=judge.arena_id),
         arena_id=judge.arena_id,
         output_a__isnull=False,
@@ -179,7 +182,10 @@ def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
 def _of_outputs(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
     other = "prompt__outputs"
     met = Battle.objects.filter(output_a=OuterRef("pk"), output_b=OuterRef(f"{other}__pk"))
-    open_ = [~Exists(met)]
+    heard = all_heard(judge)
+    met = met.filter(*heard)
+    # What nobody was asked about yet, nobody can discuss.
+    open_ = [] if heard else [~Exists(met)]
     for repetition in range(judge.configuration["repetitions"]):
         decided = Verdict.objects.filter(
             judge=judge, battle=OuterRef("pk"), criterion="", repetition=repetition

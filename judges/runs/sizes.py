@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from judges.endpoints.interface import Endpoint
-from judges.protocols.interface import Case, Example, JudgeProtocol, Request
+from judges.protocols.interface import Case, Choice, Example, JudgeProtocol, Opinion, Request
+from judges.protocols.texts import LONGEST_REASONS
 
 BYTES_PER_TOKEN = 4.0  # of English text; an estimate, other languages and code have fewer
 ROLES = 64  # tokens that a chat template adds around the messages, at the most
 _MARKS = "\ue000\ue001\ue002"  # of the private use area: in nobody's template
 _REPEATED = 100
+_REASON = "\U0010ffff"  # as many bytes as a character can have
+MOST_REASONS = LONGEST_REASONS * len(_REASON.encode())
 
 
 class Size(NamedTuple):
@@ -27,8 +30,16 @@ class Size(NamedTuple):
         return int(self.fixed + size) + 1
 
 
-def size_of(protocol: JudgeProtocol, *, guidelines: str, examples: Sequence[Example] = ()) -> Size:
-    """Measured on a case whose texts can be told apart."""
+def size_of(
+    protocol: JudgeProtocol,
+    *,
+    guidelines: str,
+    examples: Sequence[Example] = (),
+    reasons: int = MOST_REASONS,
+) -> Size:
+    """Measured on a case whose texts can be told apart. ``reasons``: bytes of each judge's that it hears."""
+    words = _REASON * (1 + reasons // len(_REASON.encode()))
+    heard = Opinion(Choice.BOTH_BAD, words, Choice.BOTH_BAD)
     prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
     case = Case(
         messages=({"role": "user", "content": prompt},),
@@ -37,6 +48,7 @@ def size_of(protocol: JudgeProtocol, *, guidelines: str, examples: Sequence[Exam
         guidelines=guidelines,
         checklist=("Is it right?",) * 10,
         examples=tuple(examples),
+        discussion=(heard,) * protocol.hears,
     )
     size = _measured(protocol.render(case, fence="0" * 16), len(case.answers))
     if first := size_of_preparation(protocol):

@@ -35,6 +35,7 @@ class WordProtocol:
     name: str = "word"
     judges_battles: bool = True
     digest: str = "d" * 64
+    hears: int = 0
 
     def render(self, case: Case, *, fence: str) -> Request:
         texts = [case.messages[-1]["content"], *case.answers, case.reference, fence]

@@ -51,3 +51,7 @@ class Command(BaseCommand):
             f"{jury} ({jury.slug}): {figures['decided']:,} verdicts, {figures['added']:,} of them new; "
             f"{figures['waiting']:,} battles wait for members."
         )
+        for second in jury.configuration.get("second", []):
+            self.stdout.write(
+                f"When the members have judged: manage.py run_judge {arena.slug} {second['slug']}"
+            )
