@@ -56,6 +56,7 @@ class SystemAdmin(FixedOnceMade, Kept, LargeTableAdmin):
     autocomplete_fields = ["arena"]
     raw_id_fields = ["owner"]
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    readonly_fields = ["endpoint"]  # checked and kept where systems are asked
     fixed = ("arena", "slug")
 
 

@@ -277,6 +277,11 @@ class System(models.Model):
     licence = models.CharField(max_length=60, blank=True)
     link = models.URLField(blank=True)
     description = models.TextField(blank=True)
+    endpoint = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Where its outputs can be generated, and how; empty: nowhere. Never holds a key.",
+    )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="systems"
     )

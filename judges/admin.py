@@ -51,10 +51,10 @@ class VoterAdmin(Shown, LargeTableAdmin):
 
 @admin.register(JudgeRun)
 class JudgeRunAdmin(Shown, LargeTableAdmin):
-    list_display = ["id", "judge", "arena", "state", "done", "failed", "total", "cost"]
-    list_select_related = ["judge", "arena"]
+    list_display = ["id", "subject", "arena", "state", "done", "failed", "total", "cost"]
+    list_select_related = ["judge", "system", "arena"]
     list_filter = ["state"]
-    exact_search = ("judge__slug", "arena__slug")
+    exact_search = ("judge__slug", "system__slug", "arena__slug")
 
 
 @admin.register(Derivation)

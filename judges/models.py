@@ -129,10 +129,10 @@ class Voter(models.Model):
 
 
 class JudgeRun(Lease):
-    """One job: a judge asked about many battles.
+    """One job: a judge asked about many battles, or a system asked to answer many prompts.
 
-    A program's run counts battles. An LLM judge's counts calls: ``total``, ``done`` and ``failed`` are always
-    those of its JudgeCall rows, which are written with them in one transaction.
+    A program's run counts battles. Others count calls: ``total``, ``done`` and ``failed`` are always those of
+    the run's JudgeCall rows, which are written with them in one transaction.
     """
 
     class State(models.TextChoices):
@@ -145,10 +145,17 @@ class JudgeRun(Lease):
         CANCELLED = "cancelled", "Cancelled"
 
     arena = models.ForeignKey(Arena, models.CASCADE, related_name="runs")
-    judge = models.ForeignKey(Judge, models.CASCADE, related_name="runs", db_constraint=False)
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, null=True, blank=True, related_name="runs", db_constraint=False
+    )
+    system = models.ForeignKey(
+        System, models.CASCADE, null=True, blank=True, related_name="runs", db_constraint=False
+    )
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     selection = models.JSONField(
-        default=dict, blank=True, help_text="Which battles: see judges.runs.selection."
+        default=dict,
+        blank=True,
+        help_text="Which battles or prompts: see judges.runs.selection and judges.answering.",
     )
     total = models.PositiveIntegerField(
         default=0, help_text="Battles to judge by a program, calls to make to an LLM."
@@ -192,6 +199,18 @@ class JudgeRun(Lease):
                 name="run_judge_in_arena",
                 violation_error_message="The judge belongs to another arena.",
             ),
+            CompositeForeignKey(
+                fields=["system", "arena"],
+                to="arena.System",
+                to_fields=["id", "arena"],
+                name="run_system_in_arena",
+                violation_error_message="The system belongs to another arena.",
+            ),
+            models.CheckConstraint(
+                condition=Q(judge__isnull=False, system__isnull=True)
+                | Q(judge__isnull=True, system__isnull=False),
+                name="run_of_judge_or_system",
+            ),
             models.CheckConstraint(
                 condition=Q(done__lte=models.F("total")), name="run_done_at_most_total"
             ),
@@ -201,13 +220,21 @@ class JudgeRun(Lease):
         return f"Run {self.pk}: {self.subject}"
 
     @property
-    def subject(self) -> Judge:
+    def subject(self) -> "Judge | System":
         """Whose run it is."""
-        return self.judge
+        subject = self.system if self.judge_id is None else self.judge
+        assert subject is not None  # noqa: S101 (a constraint says so)
+        return subject
 
     @property
     def is_llm(self) -> bool:
-        return self.judge.kind == Judge.Kind.LLM
+        """Whether an LLM judge is asked."""
+        return self.judge is not None and self.judge.kind == Judge.Kind.LLM
+
+    @property
+    def answers(self) -> bool:
+        """Whether a system is asked for outputs."""
+        return self.system_id is not None
 
 
 class Verdict(models.Model):
@@ -339,13 +366,15 @@ class JudgeCall(models.Model):
     """One question to an LLM judge in one run, and what came of it. The rows are the record of the work.
 
     A battle is asked about once or in both orders, an output once, each as often as the judge repeats itself;
-    a preparation (the checklist of a prompt, a battle's adapted reference) comes before either. An open call is
-    claimed for a while by a worker; whose claim ran out it is open to all again.
+    a preparation (the checklist of a prompt, a battle's adapted reference) comes before either. In a run of a
+    system each prompt is asked once. An open call is claimed for a while by a worker; whose claim ran out it is
+    open to all again.
     """
 
     class Purpose(models.TextChoices):
         JUDGE = "judge", "Judge"
         PREPARE = "prepare", "Prepare"
+        ANSWER = "answer", "Answer"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -441,6 +470,11 @@ class JudgeCall(models.Model):
                 condition=Q(purpose="prepare", battle__isnull=True, output__isnull=True),
                 name="call_unique_preparation_of_prompt",
             ),
+            models.UniqueConstraint(
+                fields=["run", "prompt"],
+                condition=Q(purpose="answer"),
+                name="call_unique_answer",
+            ),
             models.CheckConstraint(
                 condition=Q(
                     purpose="judge",
@@ -468,6 +502,13 @@ class JudgeCall(models.Model):
                     purpose="prepare",
                     battle__isnull=True,
                     pair__isnull=True,
+                    shown_first__isnull=True,
+                )
+                | Q(
+                    purpose="answer",
+                    battle__isnull=True,
+                    pair__isnull=True,
+                    output__isnull=True,
                     shown_first__isnull=True,
                 ),
                 name="call_of_battle_output_or_prompt",

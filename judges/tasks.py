@@ -9,7 +9,7 @@ from judges.models import JudgeRun
 @shared_task
 def work_on_run(key: int) -> None:
     """A turn at the run, and another message while there is work: what else waits comes between."""
-    run = JudgeRun.objects.select_related("judge", "arena").get(pk=key)
+    run = JudgeRun.objects.select_related("judge", "system", "arena").get(pk=key)
     if runs.do_some(run):
         work_on_run.delay(key)
 

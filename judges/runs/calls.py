@@ -70,7 +70,7 @@ def locked(key: int) -> JudgeRun:
     """The run, for this transaction's changes alone."""
     return (
         JudgeRun.objects.select_for_update(of=("self",))
-        .select_related("judge", "arena")
+        .select_related("judge", "system", "arena")
         .get(pk=key)
     )
 

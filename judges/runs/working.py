@@ -23,7 +23,7 @@ def do_some(run: JudgeRun, *, make_asker: Any = None) -> bool:
     isn't a single call's is kept on the run with its reason and raised again. ``make_asker`` stands in for
     the endpoints' own.
     """
-    if run.judge.kind == Judge.Kind.PROGRAM:
+    if run.judge is not None and run.judge.kind == Judge.Kind.PROGRAM:
         programs.work_on(run)
         return False
     # Here, since only workers ask.

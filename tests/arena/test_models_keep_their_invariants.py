@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from arena.models import Battle, Output, Pair, Prompt
-from judges.models import Judge, Outcome, Verdict
+from judges.models import Judge, JudgeCall, JudgeRun, Outcome, Verdict
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -138,3 +138,22 @@ def test_the_digest_of_a_prompt_follows_its_content():
     assert digest == Prompt.content_digest([{"content": "Hello", "role": "user"}])
     assert digest != Prompt.content_digest(messages, source_id="7")
     assert digest != Prompt.content_digest([{"role": "user", "content": "Hello!"}])
+
+
+def test_a_run_is_of_a_judge_or_of_a_system_of_its_arena(battle, elsewhere):
+    llm = cast.make_judge(battle.arena, "LLM", Judge.Kind.LLM)
+    stranger = cast.make_system(elsewhere, "Carla")
+    ada = battle.system_a
+    for subject in ({}, {"judge": llm, "system": ada}, {"system": stranger}):
+        refuses(lambda subject=subject: JudgeRun.objects.create(arena=battle.arena, **subject))
+    assert JudgeRun.objects.create(arena=battle.arena, system=ada).subject == ada
+    assert JudgeRun.objects.create(arena=battle.arena, judge=llm).subject == llm
+
+
+def test_a_run_asks_a_prompt_for_an_answer_once(battle):
+    run = JudgeRun.objects.create(arena=battle.arena, system=battle.system_a)
+    of_prompt = {"arena": battle.arena, "run": run, "prompt": battle.prompt, "purpose": "answer"}
+    JudgeCall.objects.create(**of_prompt)
+    refuses(lambda: JudgeCall.objects.create(**of_prompt))
+    other = of_prompt | {"prompt": cast.make_prompt(battle.arena, "Another.")}
+    refuses(lambda: JudgeCall.objects.create(**other, output=battle.output_a))
