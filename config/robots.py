@@ -13,6 +13,9 @@ Disallow: /admin/
 Disallow: /accounts/
 Disallow: /invitations/
 Disallow: /a/*/manage/
+Disallow: /a/*/runs/
+Disallow: /a/*/calls/
+Disallow: /a/*/verdicts/
 Disallow: /a/*/leaderboard/*?
 Disallow: /a/*/matrix/*?
 Disallow: /a/*/systems/*?

@@ -14,7 +14,7 @@ from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, 
 
 from arena.models import Arena, Battle, Category, Pair, Prompt, System
 from judges.exclusions import by_excluded_voter
-from judges.models import Judge, Outcome, Verdict
+from judges.models import Judge, JudgeCall, Outcome, Verdict
 from judges.wording import summary
 
 PAGE = 50
@@ -219,7 +219,20 @@ def verdicts_of(battle: Battle, *, beyond: int = 0) -> tuple[list[Verdict], int 
         Verdict.objects.filter(battle=battle, pk__gt=beyond)
         .annotate(is_set_aside=Case(When(by_excluded_voter(), then=True), default=False))
         .select_related("judge", "voter", "trace", "retraction")
+        .defer("trace__completion", "trace__parse")
         .order_by("pk")[: VERDICTS_SHOWN + 1]
     )
     more, verdicts = len(verdicts) > VERDICTS_SHOWN, verdicts[:VERDICTS_SHOWN]
     return verdicts, verdicts[-1].pk if more else None
+
+
+def calls_behind(verdict: Verdict) -> list[JudgeCall]:
+    """The calls of the verdict's run that it came of: about its battle, or about either output. One query."""
+    about = Q(battle=verdict.battle_id)
+    outputs = (verdict.battle.output_a_id, verdict.battle.output_b_id)
+    if None not in outputs:
+        about |= Q(output__in=outputs)
+    calls = JudgeCall.objects.filter(
+        about, run=verdict.run_id, repetition=verdict.repetition, purpose=JudgeCall.Purpose.JUDGE
+    )
+    return list(calls.defer("text", "parse").order_by("pk"))

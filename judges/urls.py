@@ -44,6 +44,7 @@ urlpatterns = [
     ),
     path("a/<dotted:arena>/battles/", views.battles, name="battles"),
     path("a/<dotted:arena>/battles/<int:pk>/", views.battle, name="battle"),
+    path("a/<dotted:arena>/verdicts/<int:pk>/", views.verdict, name="verdict"),
     re_path(
         rf"^a/(?P<arena>{SLUG})/battles/(?P<pk>[0-9]+)/(?P<part>prompt|a|b)\.txt$",
         views.plain_text,

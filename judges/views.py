@@ -1,5 +1,6 @@
 """Pages of the public record: the battles of an arena, and each battle with all that was decided."""
 
+import json
 from typing import NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -7,11 +8,18 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from arena.access import visible_arena
+from arena.access import role_of, visible_arena
 from arena.fragments import answers_in_parts, wants_part
-from arena.models import Arena, Battle, Category, Output, System
+from arena.models import Arena, Battle, Category, Membership, Output, System
 from judges.models import Judge, Verdict
-from judges.records import AGREEMENT, battles_page, neighbours, summaries, verdicts_of
+from judges.records import (
+    AGREEMENT,
+    battles_page,
+    calls_behind,
+    neighbours,
+    summaries,
+    verdicts_of,
+)
 from judges.selections import LARGEST_ID, id_from, selection_from
 from judges.wording import outcome_in_words
 
@@ -95,6 +103,38 @@ def battle(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
         "newer": newer,
     }
     return render(request, "judges/battle.html", context)
+
+
+@require_safe
+def verdict(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
+    """The trace of one verdict: the words behind it, the raw reply, and what they took."""
+    place = visible_arena(request.user, arena)
+    found = get_object_or_404(
+        Verdict.objects.select_related(
+            "judge", "voter", "trace", "retraction", "battle__system_a", "battle__system_b"
+        ),
+        arena=place,
+        pk=pk,
+    )
+    fight = found.battle
+    # Which calls it came of is for those who see its run.
+    may_see_calls = (
+        found.run_id is not None and role_of(request.user, place) == Membership.Role.MAINTAINER
+    )
+    trace = getattr(found, "trace", None)
+    context = {
+        "arena": place,
+        "battle": fight,
+        "row": _row(found, name_a=str(fight.system_a), name_b=str(fight.system_b)),
+        "trace": trace,
+        "parse": "",
+        "calls": calls_behind(found) if may_see_calls else [],
+    }
+    if trace and trace.parse:
+        context["parse"] = json.dumps(trace.parse, ensure_ascii=False, indent=1)
+    response = render(request, "judges/verdict.html", context)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @require_safe
