@@ -4,6 +4,7 @@ from arena.addresses import SLUG
 from judges import (
     account_views,
     gold_views,
+    judge_views,
     my_votes_views,
     preview_views,
     ranking_views,
@@ -23,6 +24,24 @@ urlpatterns = [
     path("a/<dotted:arena>/runs/<int:pk>/", run_views.run, name="run"),
     path("a/<dotted:arena>/runs/<int:pk>/calls/", run_views.calls, name="run-calls"),
     path("a/<dotted:arena>/calls/<int:pk>/", run_views.call, name="call"),
+    path("a/<dotted:arena>/manage/judges/", judge_views.judges, name="manage-judges"),
+    path("a/<dotted:arena>/manage/judges/new/", judge_views.new, name="new-judge"),
+    path("a/<dotted:arena>/manage/juries/new/", judge_views.new_jury, name="new-jury"),
+    path("a/<dotted:arena>/manage/cascades/new/", judge_views.new_cascade, name="new-cascade"),
+    path(
+        "a/<dotted:arena>/manage/cascades/<uuid:key>/",
+        judge_views.cascade_request,
+        name="cascade-request",
+    ),
+    path(
+        "a/<dotted:arena>/manage/judges/<dotted:slug>/version/",
+        judge_views.version,
+        name="judge-version",
+    ),
+    path(
+        "a/<dotted:arena>/manage/judges/<dotted:slug>/try/", judge_views.try_judge, name="try-judge"
+    ),
+    path("a/<dotted:arena>/manage/trials/<uuid:key>/", judge_views.trial, name="trial"),
     path("a/<dotted:arena>/vote/", vote_views.vote, name="vote"),
     path("a/<dotted:arena>/vote/cast/", vote_views.cast, name="vote-cast"),
     path("a/<dotted:arena>/vote/undo/", vote_views.undo, name="vote-undo"),
