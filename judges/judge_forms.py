@@ -308,7 +308,7 @@ class JuryForm(forms.Form):
     name = forms.CharField(max_length=120)
     members = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple,
-        help_text="LLM judges, programs and imported judges. Two at least.",
+        help_text="LLM judges, programs and imported judges.",
     )
     rule = forms.ChoiceField(
         widget=forms.RadioSelect,
