@@ -317,6 +317,10 @@ class JuryForm(forms.Form):
             ("mean", "Mean: of the members’ verdicts, or of their scores"),
             ("weighted", "Weighted: members that agree more with people have more of a say"),
             ("council", "Council: every member but those of a system’s own family"),
+            (
+                "committee",
+                "Committee: LLM judges read what the others said and why, and decide once more",
+            ),
         ],
         initial="majority",
     )

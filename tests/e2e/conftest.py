@@ -1,7 +1,9 @@
 """A real Chromium in front of the real site, and what every page must pass in it."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.db import connection
 from django.test import override_settings
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
@@ -17,13 +20,15 @@ from arena.leaks import scan_outputs
 from arena.matchmaking import plan_pairs
 from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
-from judges.endpoints.interface import Failure
+from judges.endpoints.interface import Answer, CallError, Failure
 from judges.exclusions import exclude_voter
 from judges.llm_judges import make_llm_judge
-from judges.models import Judge, JudgeRun, Voter
+from judges.models import CascadeRequest, Judge, JudgeRun, Trial, Voter
+from judges.protocols.interface import Reply
 from judges.runs import confirm_run, pause_run, plan_run
 from judges.runs.calls import Result, store_results
 from judges.runs.rows import make_rows
+from judges.trials import start_trial, work_on_trial
 from ratings import publications, rankings
 from ratings.models import Snapshot
 from ratings.voters import refresh
@@ -188,6 +193,8 @@ class World:
     voters: list[Voter]  # the first is excluded
     run: JudgeRun  # of an LLM judge, paused; some of its calls are answered and some failed
     planned: JudgeRun
+    trial: Trial  # of the same judge, on one battle
+    asked: CascadeRequest  # could not be made
 
 
 def open_for_votes(arena: Arena) -> None:
@@ -228,6 +235,46 @@ def run_a_judge(arena: Arena) -> tuple[JudgeRun, JudgeRun]:
     return run, plan_run(judge=judge, selection={"systems": [arena.systems.first().slug]})
 
 
+class Unreadable:
+    """A model that answers the first order as it should, and the second with a lot of words."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self.asked = 0
+
+    async def __aenter__(self) -> "Unreadable":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def ask(self, question: Any, *, read: Callable) -> tuple[Answer, Any]:
+        self.asked += 1
+        if self.asked > 1:
+            raise CallError(Failure.UNREADABLE, "No verdict.", text="<b>" + "word_" * 60)
+        reply = Reply('{"verdict": "A"}')
+        return Answer(reply, 900, 3, cost=0.0001, seconds=1.5), read(reply)
+
+
+def try_a_judge(run: JudgeRun, battle: Battle, settings: Any) -> Trial:
+    settings.ENDPOINTS = [run.judge.configuration["endpoint"]["url"]]
+    trial = start_trial(
+        arena=run.arena,
+        battle=battle,
+        configuration=run.judge.configuration,
+        key=uuid.uuid4(),
+        judge=run.judge,
+    )
+
+    def work() -> None:
+        work_on_trial(trial.pk, make_asker=Unreadable)
+        connection.close()
+
+    # In a thread of its own, as in a worker: this one runs Playwright's loop.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+    return trial
+
+
 @pytest.fixture
 def world(transactional_db, settings) -> World:
     settings.BOOTSTRAP_ROUNDS = 200
@@ -264,6 +311,16 @@ def world(transactional_db, settings) -> World:
         voters=voters,
         run=run,
         planned=planned,
+        trial=try_a_judge(run, battle, settings),
+        asked=CascadeRequest.objects.create(
+            arena=arena,
+            key=uuid.uuid4(),
+            name="Two tiers",
+            tiers=[],
+            terms={},
+            state="failed",
+            error="People have voted on too few battles.",
+        ),
     )
 
 
