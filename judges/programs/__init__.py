@@ -1,7 +1,8 @@
 """The program judges. A new one is a module here with its `PROGRAM`, and a line in the tuple below.
 
 A program scores one output at a time: ``score(output, *, prompt, reference) -> float``. It is pure: the
-same arguments always give the same score. Verdicts follow from two scores by ``verdict``.
+same arguments always give the same score. Verdicts follow from two scores by ``verdict``. A program that has
+parameters says by ``checked`` what they may be; outputs come from strangers, so no text may keep it busy.
 """
 
 from judges.programs import (
@@ -12,15 +13,18 @@ from judges.programs import (
     first_sentence_overlap,
     length_limit,
     longer_is_better,
+    regex,
     rouge_l,
+    valid_json,
 )
-from judges.programs.interface import MissingReference, Program, ScoreFunction
+from judges.programs.interface import MissingReference, ParameterError, Program, ScoreFunction
 from judges.programs.verdicts import Decision, verdict
 
 __all__ = [
     "PROGRAMS",
     "Decision",
     "MissingReference",
+    "ParameterError",
     "Program",
     "ScoreFunction",
     "program_named",
@@ -38,6 +42,8 @@ PROGRAMS: dict[str, Program] = {
         length_limit,
         exact_match,
         contains,
+        regex,
+        valid_json,
     )
 }
 

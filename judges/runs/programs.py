@@ -1,9 +1,11 @@
 """Runs of program judges. Whatever is killed, no battle is judged twice."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import transaction
@@ -11,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from arena.models import Arena, Battle
+from arena.slugs import free_slug
 from judges.models import Judge, JudgeRun, Verdict, VerdictTrace
 from judges.programs import MissingReference, Program, program_named, verdict
 from judges.runs.errors import RunError
@@ -22,25 +25,39 @@ WORKABLE = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING, JudgeRun.State.FAILED
 
 
 def make_program_judge(
-    *, arena: Arena, program: Program, name: str, description: str = ""
+    *,
+    arena: Arena,
+    program: Program,
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+    description: str = "",
 ) -> Judge:
-    """The judge of an arena that decides by a program; the one that is there if it is."""
-    configuration = {
+    """The judge of an arena that decides by a program; the one that is there if it is.
+
+    Raises ParameterError, and RunError where the name is that of a judge that decides otherwise.
+    """
+    configuration: dict[str, Any] = {
         "program": program.name,
         "version": program.version,
         "margin": program.margin,
     }
+    if complete := program.parameters(parameters or {}):
+        configuration["parameters"] = complete
+    slugs = {"people", *Judge.objects.filter(arena=arena).values_list("slug", flat=True)}
+    wanted = program.name.replace("_", "-")
     judge, _ = Judge.objects.get_or_create(
         arena=arena,
         name=name,
         version=program.version,
         defaults={
-            "slug": program.name.replace("_", "-"),
+            "slug": free_slug(wanted, taken=slugs, otherwise="program", longest=120),
             "kind": Judge.Kind.PROGRAM,
             "configuration": configuration,
             "description": description or program.description,
         },
     )
+    if judge.configuration != configuration:
+        raise RunError(f"{arena} has a judge {name!r} that decides otherwise: choose another name.")
     return judge
 
 
@@ -107,7 +124,8 @@ def _judge_all(run: JudgeRun) -> None:
             f"{run.judge} was made for version {settings['version']} of {program.name}, and this is "
             f"version {program.version}: make a new version of the judge."
         )
-    score = partial(_score, program, {})
+    bound = replace(program, score=partial(program.score, **settings.get("parameters", {})))
+    score = partial(_score, bound, {})
     for chunk in _chunks(run.judge):
         if not _keep(run):
             return

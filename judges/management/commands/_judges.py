@@ -1,5 +1,8 @@
 """What the commands about judges share."""
 
+import json
+from typing import Any
+
 from django.core.management.base import CommandError
 
 from arena.models import Arena
@@ -36,3 +39,17 @@ def _number(text: str) -> object:
         except ValueError:
             continue
     return text
+
+
+def options_of(given: list[str]) -> dict[str, Any]:
+    """NAME=JSON each; what isn't JSON is a word. Raises CommandError."""
+    found: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals or not name:
+            raise CommandError(f"{one!r} isn't of the form NAME=VALUE.")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found

@@ -1,6 +1,5 @@
 """manage.py make_llm_judge ARENA NAME URL MODEL: a judge that asks a model, by one of the protocols."""
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -8,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from arena.management.commands._makers import arena_of
 from judges.llm_judges import ConfigurationError, make_llm_judge, new_version
+from judges.management.commands._judges import options_of
 from judges.models import Judge
 from judges.protocols import PROTOCOLS
 
@@ -62,13 +62,13 @@ class Command(BaseCommand):
         arena = arena_of(options["arena"])
         configuration = {
             "endpoint": {
-                **_read(options["endpoint"]),
+                **options_of(options["endpoint"]),
                 "url": options["url"],
                 "model": options["model"],
                 "key_name": options["key"],
-                "parameters": _read(options["parameter"]),
+                "parameters": options_of(options["parameter"]),
             },
-            "protocol": {"name": options["protocol"], "options": _read(options["option"])},
+            "protocol": {"name": options["protocol"], "options": options_of(options["option"])},
             "both_orders": not options["one_order"],
         }
         named = Judge.objects.filter(arena=arena, name=options["name"]).order_by("-version").first()
@@ -87,17 +87,3 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{judge} ({judge.slug}). Ask it: manage.py run_judge {arena.slug} {judge.slug}"
         )
-
-
-def _read(given: list[str]) -> dict[str, Any]:
-    """NAME=JSON each; what isn't JSON is a word."""
-    found: dict[str, Any] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
-        if not equals or not name:
-            raise CommandError(f"{one!r} isn't of the form NAME=VALUE.")
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text
-    return found
