@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 
 from arena.forms import Lines
-from judges.llm_judges import APIS, ConfigurationError
+from judges.configurations import APIS, ConfigurationError
 from judges.models import Judge
 
 PROTOCOLS = (
