@@ -236,6 +236,11 @@ class JudgeRun(Lease):
         """Whether a system is asked for outputs."""
         return self.system_id is not None
 
+    @property
+    def makes_calls(self) -> bool:
+        """Whether an endpoint is asked: of all runs but those of programs."""
+        return self.is_llm or self.answers
+
 
 class Verdict(models.Model):
     """One decision on one battle. Append-only; what is taken back is a Retraction beside it.

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from arena.forms import Lines
 from arena.models import Arena, Category, System
-from judges.models import Judge
+from judges.models import Judge, JudgeRun
 from judges.runs.selection import MOST_LIMIT, MOST_NAMED
 
 # Beyond this many a list of boxes helps nobody.
@@ -47,6 +47,13 @@ class _Ids(forms.CharField):
         return [int(word) for word in words]
 
 
+def _typed(value: Any) -> Any:
+    """1.5000 is typed 1.5."""
+    if isinstance(value, Decimal):
+        return f"{value:f}".rstrip("0").rstrip(".")
+    return value
+
+
 class LimitsForm(forms.Form):
     """When a run must pause. Nothing of it: no limit."""
 
@@ -61,6 +68,11 @@ class LimitsForm(forms.Form):
     max_calls = forms.IntegerField(required=False, min_value=1, label="Calls")
 
     LIMITS = ("budget", "max_tokens", "max_calls")
+
+    @classmethod
+    def of(cls, run: JudgeRun) -> dict[str, Any]:
+        """The limits that a run has, as they are typed."""
+        return {name: _typed(getattr(run, name)) for name in cls.LIMITS}
 
     def limits(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in self.LIMITS}
@@ -132,6 +144,14 @@ class RunForm(LimitsForm):
         if not categories:
             del self.fields["categories"]
         self.order_fields(self.field_order)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether something is chosen, or wrong, among what is folded away."""
+        folded = ("systems", "categories", "prompts", "failed_of")
+        return any(
+            self[name].value() or self[name].errors for name in folded if name in self.fields
+        )
 
     def selection(self) -> dict[str, Any]:
         """What plan_run takes."""

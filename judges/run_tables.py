@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 
 from arena.members import name_of
 from arena.models import Arena
@@ -12,9 +13,9 @@ from judges.runs.settling import outcome_of
 
 A_PAGE = 50
 CALLS_A_PAGE = 50
-SORTS = {
+SORTS: dict[str, Any] = {
     "run": "pk",
-    "judge": "judge__name",
+    "subject": Coalesce("judge__name", "system__name"),
     "state": "state",
     "total": "total",
     "failed": "failed",
@@ -23,7 +24,7 @@ SORTS = {
 }
 DEFAULT_SORT = "-run"
 COLUMNS = (
-    "run", "judge", "kind", "state", "total", "done", "failed", "verdicts", "calls_made", "from_cache",
+    "run", "subject", "kind", "state", "total", "done", "failed", "verdicts", "calls_made", "from_cache",
     "input_tokens", "output_tokens", "cost", "budget", "max_tokens", "max_calls", "planned_at", "started_at",
     "finished_at", "by", "why", "selection",
 )  # fmt: skip
@@ -40,10 +41,11 @@ def runs_of(
         found = found.filter(state=state)
     if judge:
         found = found.filter(judge__slug=judge)
-    column = F(SORTS[sort.removeprefix("-")])
+    by = SORTS[sort.removeprefix("-")]
+    column = F(by) if isinstance(by, str) else by
     # Databases differ in where they sort what isn't known.
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
-    return found.select_related("judge", "created_by").order_by(order, "-pk")
+    return found.select_related("judge", "system", "created_by").order_by(order, "-pk")
 
 
 def sort_key(wanted: str) -> str:
@@ -62,8 +64,8 @@ def rows(found: QuerySet[JudgeRun]) -> Iterator[dict[str, Any]]:
     for run in found.iterator(chunk_size=500):
         yield {
             "run": run.pk,
-            "judge": run.subject.slug,
-            "kind": "" if run.judge is None else run.judge.kind,
+            "subject": run.subject.slug,
+            "kind": "system" if run.judge is None else run.judge.kind,
             "state": run.state,
             "total": run.total,
             "done": run.done,
@@ -126,3 +128,10 @@ def call_row(call: JudgeCall) -> CallRow:
     return CallRow(
         call, "" if outcome in WITHOUT_SIDE else outcome.name, WITHOUT_SIDE.get(outcome, "better")
     )
+
+
+def choice_in_words(call: JudgeCall, value: float) -> str:
+    """What was decided of a criterion: a side in the battle's order, or a score."""
+    if call.shown_first is None or value not in Outcome.values:
+        return f"{value:g}"
+    return outcome_of(int(value), call.shown_first).label

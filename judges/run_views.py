@@ -112,7 +112,7 @@ def run(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     found = _run(place, pk)
     form = LimitsForm(
         request.POST if request.POST.get("act") == "resume" else None,
-        initial={name: getattr(found, name) for name in LimitsForm.LIMITS},
+        initial=LimitsForm.of(found),
     )
     if request.method == "POST" and _is_done(request, found, form):
         return redirect("judges:run", place.slug, found.pk)
@@ -176,16 +176,19 @@ def call(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
 
 def _run(arena: Arena, pk: int) -> JudgeRun:
     found = get_object_or_404(
-        JudgeRun.objects.select_related("judge", "created_by"), arena=arena, pk=pk
+        JudgeRun.objects.select_related("judge", "system", "created_by"), arena=arena, pk=pk
     )
-    found.arena = arena
+    found.arena = found.subject.arena = arena
     return found
 
 
 def _read(found: JudgeCall) -> list[tuple[str, str]]:
     """(what, words) of what was read in the reply beside the decision, as the protocol names it."""
     parse = found.parse or {}
-    rows = [(name, str(value)) for name, value in parse.get("by_criterion", {}).items()]
+    rows = [
+        (name, run_tables.choice_in_words(found, value))
+        for name, value in parse.get("by_criterion", {}).items()
+    ]
     rows += [(name, _as_json(value)) for name, value in parse.get("details", {}).items()]
     rows += [
         (name, _as_json(parse[name])) for name in ("checklist", "reference") if parse.get(name)
@@ -234,7 +237,7 @@ def _is_done(request: HttpRequest, found: JudgeRun, form: LimitsForm) -> bool:
 
 def _context(arena: Arena, found: JudgeRun) -> dict[str, Any]:
     progress = progress_of(found)
-    failures = failures_of(found) if found.is_llm and found.failed else []
+    failures = failures_of(found) if found.makes_calls and found.failed else []
     return {
         "arena": arena,
         "run": found,
@@ -251,15 +254,16 @@ def _part(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         response = HttpResponse()
         response.headers["HX-Refresh"] = "true"
         return response
+    context |= {"is_part": True, "is_other": request.GET.get("failed") != str(found.failed)}
     context["is_news"] = request.GET.get("said") != str(context["tens"])
     return render(request, "judges/_run_progress.html", context)
 
 
 def _plan_of(found: JudgeRun) -> dict[str, Any]:
-    context: dict[str, Any] = {"words": ""}
-    if found.is_llm:
+    context: dict[str, Any] = {"words": "All that the program hasn’t decided."}
+    if found.makes_calls:
         context["words"] = selection_in_words(found.selection, arena=found.arena)
-    if found.state == JudgeRun.State.PLANNED:
+    if found.state == JudgeRun.State.PLANNED and found.is_llm:
         try:
             context["plan"] = plan(found)
         except ConfigurationError as error:

@@ -84,8 +84,9 @@ def work_on(run: JudgeRun) -> JudgeRun:
     run.refresh_from_db()
     # Battles may have come since the run was started, and those that failed are tried again.
     run.state, run.failed = JudgeRun.State.RUNNING, 0
+    run.started_at = run.started_at or timezone.now()
     run.total = run.done + _open(run.judge).count()
-    run.save(update_fields=["state", "failed", "total"])
+    run.save(update_fields=["state", "failed", "total", "started_at"])
     try:
         _judge_all(run)
     except Exception as error:

@@ -63,7 +63,7 @@ class Progress:
 
 
 def progress_of(run: JudgeRun) -> Progress:
-    """Two queries for an LLM judge that is under way, none otherwise."""
+    """Two queries for a run of calls that is under way, none otherwise."""
     now = timezone.now()
     settled = run.done + run.failed
     is_under_way = run.state in UNDER_WAY
@@ -72,11 +72,11 @@ def progress_of(run: JudgeRun) -> Progress:
         # Queued by hand or by time, it waits since then; running, since the last worker's claim ran out.
         since = run.claimed_until or run.started_at or run.created_at
         is_waiting = now - since > NOBODY_AFTER
-        if run.is_llm:
+        if run.makes_calls:
             in_flight = run.calls.filter(claimed_until__gte=now).count()
             per_minute = _per_minute(run, now)
     return Progress(
-        things="call" if run.is_llm else "battle",
+        things="call" if run.makes_calls else "battle",
         settled=settled,
         left=max(0, run.total - settled),
         in_flight=in_flight,

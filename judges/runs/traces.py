@@ -5,9 +5,10 @@ can't be rendered any more, or may differ from what was sent, this says so.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from judges.disclosure import disclosed
 from judges.endpoints import cache
 from judges.endpoints.interface import Question
 from judges.llm_judges import MOST_REPETITIONS, ConfigurationError, endpoint_of, protocol_of
@@ -36,6 +37,10 @@ class Asked:
     """
 
     messages: tuple[Message, ...] = ()
+    url: str = ""
+    model: str = ""
+    api: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     max_tokens: int = 0
     schema: Mapping[str, Any] | None = None
     top_logprobs: int = 0
@@ -49,10 +54,15 @@ def asked_of(call: JudgeCall, *, run: JudgeRun) -> Asked:
         request = _request(call, run)
     except (ConfigurationError, MissingInput) as error:
         return Asked(why_not=str(error))
+    endpoint = endpoint_of(run.judge)
     repetition = 0 if call.purpose == JudgeCall.Purpose.PREPARE else call.repetition
-    key = cache.key_of_question(Question(endpoint_of(run.judge), request, repetition))
+    key = cache.key_of_question(Question(endpoint, request, repetition))
     return Asked(
         messages=tuple(_message(message) for message in request.messages),
+        url=endpoint.url,
+        model=endpoint.model,
+        api=endpoint.api,
+        parameters=disclosed(dict(endpoint.parameters)),
         max_tokens=request.max_tokens,
         schema=request.schema,
         top_logprobs=request.top_logprobs,
