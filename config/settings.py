@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import secrets
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config import mail
+from config.endpoints import keys_by_endpoint
 from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -182,25 +182,11 @@ VOTES_PER_MINUTE = env.number("JURYBOX_VOTES_PER_MINUTE", 40, at_least=1)
 NETWORK_VOTES_PER_MINUTE = env.number("JURYBOX_NETWORK_VOTES_PER_MINUTE", 600, at_least=1)
 
 # --- endpoints of LLM judges ----------------------------------------------------------------------
-# Nothing is asked that isn't under one of these, and no key is sent but those of these names.
-ENDPOINTS = env.words("JURYBOX_ENDPOINTS", "")
-for _endpoint in ENDPOINTS:
-    if not _endpoint.startswith(("https://", "http://")) or "@" in _endpoint:
-        # It may hold a password, so the sentence doesn't repeat it.
-        raise ImproperlyConfigured(
-            "JURYBOX_ENDPOINTS must be URLs that begin with https:// or http://, without a password."
-        )
-ENDPOINT_KEYS = env.words("JURYBOX_ENDPOINT_KEYS", "")
-for _name in ENDPOINT_KEYS:
-    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", _name):
-        # Most likely the key itself.
-        raise ImproperlyConfigured(
-            "JURYBOX_ENDPOINT_KEYS must be names of environment variables, such as OPENAI_API_KEY."
-        )
-    if _name.startswith("JURYBOX_") or _name in ("DATABASE_URL", "CELERY_BROKER_URL"):
-        raise ImproperlyConfigured(
-            f"JURYBOX_ENDPOINT_KEYS names {_name}, which is no key of an endpoint."
-        )
+# Nothing is asked that isn't under one of these, and no key is sent but to where it belongs.
+ENDPOINT_KEYS = keys_by_endpoint(
+    env.words("JURYBOX_ENDPOINTS", ""), env.words("JURYBOX_ENDPOINT_KEYS", "")
+)
+ENDPOINTS = list(ENDPOINT_KEYS)
 
 # --- API ------------------------------------------------------------------------------------------
 # How many requests a minute one account may make, by all its access tokens together.

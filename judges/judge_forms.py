@@ -172,9 +172,12 @@ class LLMJudgeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = uuid.uuid4
         names = [("", "None: the server wants no key")]
-        names += [(name, name) for name in settings.ENDPOINT_KEYS]
+        listed = list(
+            dict.fromkeys(name for keys in settings.ENDPOINT_KEYS.values() for name in keys)
+        )
+        names += [(name, name) for name in listed]
         given = self.initial.get("key_name")
-        if given and given not in settings.ENDPOINT_KEYS:
+        if given and given not in listed:
             names.append((given, f"{given} (not listed by the operator)"))
         self.fields["key_name"].choices = names  # type: ignore[attr-defined]
         if of is not None:

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from config.endpoints import keys_by_endpoint
 from config.environment import Environment
 
 SECRET = "hunter2" * 6
@@ -76,6 +77,42 @@ def test_names_that_are_read_or_not_ours_are_let_through():
     env.refuse_unknown(also=("JURYBOX_DATA",))
 
 
+# --- endpoints and their keys ---------------------------------------------------------------------
+OPENAI, NEARBY = "https://api.openai.com/v1", "http://127.0.0.1:8001/v1"
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "keys", "expected"),
+    [
+        ([], [], {}),
+        ([OPENAI, NEARBY], [], {OPENAI: (), NEARBY: ()}),
+        ([f"{OPENAI}=A_KEY", NEARBY], [], {OPENAI: ("A_KEY",), NEARBY: ()}),
+        ([f"{OPENAI}=A_KEY", f"{OPENAI}=B_KEY"], [], {OPENAI: ("A_KEY", "B_KEY")}),
+        ([OPENAI], ["A_KEY"], {OPENAI: ("A_KEY",)}),
+        ([], ["A_KEY"], {}),
+    ],
+)
+def test_a_key_belongs_to_an_endpoint(endpoints, keys, expected):
+    assert keys_by_endpoint(endpoints, keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "keys", "words"),
+    [
+        ([OPENAI, NEARBY], ["A_KEY"], "JURYBOX_ENDPOINT_KEYS is for a single endpoint"),
+        ([f"{OPENAI}=sk-{SECRET}"], [], "JURYBOX_ENDPOINTS: keys are given by the names"),
+        ([f"{OPENAI}="], [], "JURYBOX_ENDPOINTS: keys are given by the names"),
+        ([f"{OPENAI}=JURYBOX_SECRET_KEY"], [], "which is no key of an endpoint"),
+        ([OPENAI], ["DATABASE_URL"], "which is no key of an endpoint"),
+        ([f"https://judge:{SECRET}@api.example.com/v1=A_KEY"], [], "without a password"),
+    ],
+)
+def test_a_key_that_belongs_to_no_endpoint_is_refused_without_repeating_it(endpoints, keys, words):
+    with pytest.raises(ImproperlyConfigured, match=words) as error:
+        keys_by_endpoint(endpoints, keys)
+    assert SECRET not in str(error.value)
+
+
 # --- the start ------------------------------------------------------------------------------------
 def start(tmp_path: Path, code: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """A process of its own that reads the settings under these variables."""
@@ -109,8 +146,6 @@ def start(tmp_path: Path, code: str = "", **variables: str) -> subprocess.Comple
         ("JURYBOX_ENDPOINTS", f"https://judge:{SECRET}@api.example.com/v1"),
         ("JURYBOX_ENDPOINTS", "api.example.com/v1"),
         ("JURYBOX_ENDPOINT_KEYS", f"sk-{SECRET}"),
-        ("JURYBOX_ENDPOINT_KEYS", "DATABASE_URL"),
-        ("JURYBOX_ENDPOINT_KEYS", "JURYBOX_SECRET_KEY"),
         ("JURYBOX_DEBUGG", SECRET),
     ],
 )

@@ -2,8 +2,8 @@
 
 A judge's configuration comes from whoever runs an arena. It may name a URL and the name of a key, and must
 reach neither the operator's other secrets nor the machines around the worker. So a URL has to lie under one of
-``JURYBOX_ENDPOINTS``, a key's name has to be one of ``JURYBOX_ENDPOINT_KEYS``, and what a host name resolves
-to is checked each time, just before exactly that address is connected to.
+``JURYBOX_ENDPOINTS``, a key's name has to be one that the operator gave to that endpoint, and what a host name
+resolves to is checked each time, just before exactly that address is connected to.
 """
 
 import asyncio
@@ -127,16 +127,27 @@ def listed_site(url: str) -> Site:
     return site
 
 
+def keys_for(url: str) -> list[str]:
+    """The names of the keys that may be sent to a listed URL. Raises CallError where it isn't listed."""
+    site = listed_site(url)
+    return [
+        name
+        for listed in settings.ENDPOINTS
+        if site_of(listed).covers(site)
+        for name in settings.ENDPOINT_KEYS.get(listed, ())
+    ]
+
+
 def key_of(endpoint: Endpoint) -> str:
     """The key that the endpoint wants, or nothing. Raises CallError when it may not be used or isn't there."""
     name = endpoint.key_name
     if not name:
         return ""
-    if name not in settings.ENDPOINT_KEYS:
+    if name not in keys_for(endpoint.url):
         raise CallError(
             Failure.NOT_ALLOWED,
-            f"{name!r} isn't among the keys that judges may use: the operator lists their names in "
-            "JURYBOX_ENDPOINT_KEYS.",
+            f"{name!r} isn't among the keys that may be sent to {endpoint.url}: the operator writes their "
+            "names behind the endpoint, in JURYBOX_ENDPOINTS.",
         )
     key = os.environ.get(name, "").strip()
     if not key:
@@ -151,7 +162,7 @@ def key_of(endpoint: Endpoint) -> str:
 def check_endpoint(endpoint: Endpoint) -> None:
     """Raises CallError when the operator's lists don't have it. Asks no network; for forms, before a run."""
     listed_site(endpoint.url)
-    if endpoint.key_name and endpoint.key_name not in settings.ENDPOINT_KEYS:
+    if endpoint.key_name and endpoint.key_name not in keys_for(endpoint.url):
         key_of(endpoint)
 
 

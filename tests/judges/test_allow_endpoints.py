@@ -31,7 +31,10 @@ def lists(settings):
         "http://10.0.0.7:8000/",
         "http://[::1]:8001",
     ]
-    settings.ENDPOINT_KEYS = ["JUDGE_KEY"]
+    settings.ENDPOINT_KEYS = {
+        "https://api.example.com/v1": ("JUDGE_KEY",),
+        "http://vllm:8000/v1": ("VLLM_KEY",),
+    }
 
 
 # --- URLs -----------------------------------------------------------------------------------------
@@ -102,6 +105,26 @@ def test_a_variable_that_is_not_listed_is_no_key(lists, monkeypatch, name):
             refuse(endpoint)
         assert error.value.failure == Failure.NOT_ALLOWED
         assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://vllm:8000/v1", "JUDGE_KEY"),
+        ("http://10.0.0.7:8000/api.example.com/v1", "JUDGE_KEY"),
+        ("https://api.example.com/v1", "VLLM_KEY"),
+        ("http://[::1]:8001", "VLLM_KEY"),
+    ],
+)
+def test_a_key_is_sent_to_its_own_endpoint_only(lists, monkeypatch, url, name):
+    monkeypatch.setenv(name, "sk-1")
+    listed_site(url)
+    for refuse in (key_of, check_endpoint, ChatClient):
+        with pytest.raises(CallError, match=f"'{name}' isn't among the keys") as error:
+            refuse(Endpoint(url, "m", key_name=name))
+        assert error.value.failure == Failure.NOT_ALLOWED
+    home = {"JUDGE_KEY": "https://api.example.com/v1", "VLLM_KEY": "http://vllm:8000/v1"}[name]
+    assert key_of(Endpoint(f"{home}/deployments/judge", "m", key_name=name)) == "sk-1"
 
 
 def test_a_key_is_read_when_it_is_used(lists, monkeypatch):

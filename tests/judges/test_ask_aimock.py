@@ -44,7 +44,7 @@ def address(tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def endpoint(address: str, settings, monkeypatch) -> Endpoint:
     settings.ENDPOINTS = [address]
-    settings.ENDPOINT_KEYS = ["AIMOCK_KEY"]
+    settings.ENDPOINT_KEYS = {address: ("AIMOCK_KEY",)}
     monkeypatch.setenv("AIMOCK_KEY", "sk-for-nobody")
     return Endpoint(address, "judge", key_name="AIMOCK_KEY", input_price=1.0, output_price=2.0)
 

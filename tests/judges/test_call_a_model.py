@@ -100,7 +100,7 @@ def test_what_no_database_takes_is_replaced(server):
 
 # --- keys and headers -----------------------------------------------------------------------------
 def test_the_key_is_sent_and_nothing_else_of_the_environment(server, settings, monkeypatch):
-    settings.ENDPOINT_KEYS = ["JUDGE_KEY"]
+    settings.ENDPOINT_KEYS = {server.url: ("JUDGE_KEY",)}
     monkeypatch.setenv("JUDGE_KEY", "sk-right")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-wrong")
@@ -119,7 +119,7 @@ def test_the_key_is_sent_and_nothing_else_of_the_environment(server, settings, m
 
 
 def test_a_key_that_comes_back_is_neither_shown_nor_kept(server, settings, monkeypatch):
-    settings.ENDPOINT_KEYS = ["JUDGE_KEY"]
+    settings.ENDPOINT_KEYS = {server.url: ("JUDGE_KEY",)}
     monkeypatch.setenv("JUDGE_KEY", "sk-secret")
     body = json.dumps({"error": "You sent sk-secret."})
     error = failed(server.url, f"body:{body}", key_name="JUDGE_KEY")

@@ -26,7 +26,7 @@ CONFIGURATION = {
 
 @pytest.fixture
 def arena(small_arena, settings):
-    settings.ENDPOINTS, settings.ENDPOINT_KEYS = [URL], ["LAB_KEY"]
+    settings.ENDPOINTS, settings.ENDPOINT_KEYS = [URL], {URL: ("LAB_KEY",)}
     return small_arena
 
 
