@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-leaks": {"task": "arena.tasks.sweep_leaks", "schedule": SWEEP_SECONDS},
     "sweep-ballots": {"task": "judges.tasks.sweep_ballots", "schedule": 600},
     "sweep-rankings": {"task": "judges.tasks.sweep_rankings", "schedule": 600},
+    "sweep-replies": {"task": "judges.tasks.sweep_replies", "schedule": 600},
     "sweep-ranking-reports": {"task": "ratings.tasks.sweep_rankings", "schedule": SWEEP_SECONDS},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
@@ -187,6 +188,8 @@ ENDPOINT_KEYS = keys_by_endpoint(
     env.words("JURYBOX_ENDPOINTS", ""), env.words("JURYBOX_ENDPOINT_KEYS", "")
 )
 ENDPOINTS = list(ENDPOINT_KEYS)
+# For how many days a model's reply is kept, so that the same question isn't paid for again; 0: for good.
+REPLY_DAYS = env.number("JURYBOX_REPLY_DAYS", 0)
 
 # --- API ------------------------------------------------------------------------------------------
 # How many requests a minute one account may make, by all its access tokens together.

@@ -1,6 +1,7 @@
 """Celery's edge of this room: every task calls one verb."""
 
 from celery import shared_task
+from django.conf import settings
 
 from judges import runs
 from judges.models import JudgeRun
@@ -77,3 +78,11 @@ def sweep_requests() -> int:
     from judges.cascades import requests
 
     return trials.sweep_trials() + requests.sweep_requests()
+
+
+@shared_task
+def sweep_replies() -> int:
+    """Forget replies of models that are older than the operator keeps them."""
+    from judges.endpoints import cache
+
+    return cache.forget_old(settings.REPLY_DAYS)

@@ -8,13 +8,17 @@ run would make every request another one, so the run derives it from the case by
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from judges.endpoints.interface import Answer, Question
 from judges.models import CachedReply
 from judges.protocols.interface import Reply, Token
 
 BATCH = 200
+SWEPT = 10_000  # of one sweep: what is left is for the next
 
 
 def key_of_question(question: Question) -> str:
@@ -46,6 +50,21 @@ def keep(found: Sequence[tuple[str, str, Answer]]) -> list[None]:
         (_row(key, model, answer) for key, model, answer in found), ignore_conflicts=True
     )
     return [None] * len(found)
+
+
+def forget_old(days: int) -> int:
+    """Delete replies that are older than so many days, the oldest first; how many. 0 days: none ever are."""
+    if not days:
+        return 0
+    limit, forgotten = timezone.now() - timedelta(days=days), 0
+    while forgotten < SWEPT:
+        # Rows are as old as their ids say, so the first that is young ends the search.
+        oldest = CachedReply.objects.order_by("pk").values_list("pk", "created_at")[:BATCH]
+        old = [pk for pk, created_at in oldest if created_at < limit]
+        forgotten += CachedReply.objects.filter(pk__in=old).delete()[0]
+        if len(old) < BATCH:
+            break
+    return forgotten
 
 
 def _row(key: str, model: str, answer: Answer) -> CachedReply:
