@@ -109,7 +109,8 @@ def calls_page(
     if state:
         calls = calls.filter(state=state)
     if failure:
-        calls = calls.filter(failure=failure)
+        # Only what failed has a reason: so the index of states serves.
+        calls = calls.filter(state=JudgeCall.State.ERROR, failure=failure)
     if after is not None:
         calls = calls.filter(pk__gt=after)
     found = list(

@@ -20,6 +20,7 @@ from judges.llm_judges import ConfigurationError
 from judges.models import Judge, JudgeCall, JudgeRun
 from judges.run_forms import LimitsForm, RunForm, judges_that_run
 from judges.runs import (
+    FailureCount,
     RunError,
     cancel_run,
     confirm_run,
@@ -30,7 +31,7 @@ from judges.runs import (
     retry_failed,
 )
 from judges.runs.once import plan_once, start_once
-from judges.runs.progress import WHAT_TO_DO, progress_of, selection_in_words
+from judges.runs.progress import WHAT_TO_DO, progress_of, run_in_words
 from judges.runs.traces import asked_of, led_to
 from judges.selections import id_from
 
@@ -116,10 +117,10 @@ def run(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     )
     if request.method == "POST" and _is_done(request, found, form):
         return redirect("judges:run", place.slug, found.pk)
-    context = _context(place, found) | {"form": form}
+    context = _context(place, found)
     if request.GET.get("part") == "progress":
         return _part(request, context)
-    context |= _plan_of(found)
+    context |= _plan_of(found) | {"form": form, "failures": _failures(found)}
     status = 422 if form.is_bound else 200
     return render(request, "judges/run.html", context, status=status)
 
@@ -219,9 +220,12 @@ def _is_done(request: HttpRequest, found: JudgeRun, form: LimitsForm) -> bool:
             messages.success(request, "The run goes on.")
         elif act == "cancel":
             cancel_run(run=found, actor=actor)
-            messages.success(request, "The run is cancelled. Its verdicts stay.")
+            messages.success(request, "The run is cancelled. What came of it stays.")
         elif act == "retry":
-            n = retry_failed(run=found, failure=request.POST.get("failure", "")[:30], actor=actor)
+            failure = request.POST.get("failure", "")
+            if failure and failure not in WHAT_TO_DO:
+                raise Http404("No call fails for such a reason.")
+            n = retry_failed(run=found, failure=failure, actor=actor)
             messages.success(
                 request,
                 f"{count_of(n, 'call')} will be asked again."
@@ -237,14 +241,19 @@ def _is_done(request: HttpRequest, found: JudgeRun, form: LimitsForm) -> bool:
 
 def _context(arena: Arena, found: JudgeRun) -> dict[str, Any]:
     progress = progress_of(found)
-    failures = failures_of(found) if found.makes_calls and found.failed else []
     return {
         "arena": arena,
         "run": found,
         "progress": progress,
         "tens": int(progress.share * 100) // STEP * STEP,
-        "failures": [(one, WHAT_TO_DO.get(one.failure, "")) for one in failures],
     }
+
+
+def _failures(found: JudgeRun) -> list[tuple[FailureCount, str]]:
+    """With what to do about each."""
+    if not found.makes_calls or not found.failed:
+        return []
+    return [(one, WHAT_TO_DO.get(one.failure, "")) for one in failures_of(found)]
 
 
 def _part(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -254,18 +263,18 @@ def _part(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         response = HttpResponse()
         response.headers["HX-Refresh"] = "true"
         return response
-    context |= {"is_part": True, "is_other": request.GET.get("failed") != str(found.failed)}
+    context["is_part"] = True
+    if request.GET.get("failed") != str(found.failed):
+        context |= {"is_other": True, "failures": _failures(found)}
     context["is_news"] = request.GET.get("said") != str(context["tens"])
     return render(request, "judges/_run_progress.html", context)
 
 
 def _plan_of(found: JudgeRun) -> dict[str, Any]:
-    context: dict[str, Any] = {"words": "All that the program hasn’t decided."}
-    if found.makes_calls:
-        context["words"] = selection_in_words(found.selection, arena=found.arena)
-    if found.state == JudgeRun.State.PLANNED and found.is_llm:
+    context: dict[str, Any] = {"words": run_in_words(found)}
+    if found.state == JudgeRun.State.PLANNED:
         try:
             context["plan"] = plan(found)
-        except ConfigurationError as error:
+        except (ConfigurationError, RunError) as error:
             context["why_no_plan"] = str(error)
     return context

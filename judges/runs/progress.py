@@ -97,14 +97,24 @@ def _per_minute(run: JudgeRun, now: Any) -> float | None:
     return 60 * len(recent) / seconds if seconds > 0 else None
 
 
-def selection_in_words(selection: Mapping[str, Any], *, arena: Arena) -> str:
-    """A sentence; names that are no longer there are left as addresses. Two queries at most."""
+def run_in_words(run: JudgeRun) -> str:
+    """What it is about, in a sentence. Two queries at most."""
+    if run.answers:
+        return selection_in_words(run.selection, arena=run.arena, beginning="Prompts")
+    if not run.makes_calls:
+        return "All battles that the program hasn’t decided."
     ways = {
         "existing": "Battles that there are",
         "voted": "Battles that people voted on",
         "all": "Every two outputs to the same prompt",
     }
-    words = [ways[selection.get("battles", "existing")]]
+    way = ways[run.selection.get("battles", "existing")]
+    return selection_in_words(run.selection, arena=run.arena, beginning=way)
+
+
+def selection_in_words(selection: Mapping[str, Any], *, arena: Arena, beginning: str) -> str:
+    """A sentence; names that are no longer there are left as addresses. Two queries at most."""
+    words = [beginning]
     if slugs := selection.get("systems"):
         names = _names(System, arena, slugs)
         words.append(
@@ -117,7 +127,10 @@ def selection_in_words(selection: Mapping[str, Any], *, arena: Arena) -> str:
         words.append(f"in {'the category' if len(names) == 1 else 'any of'} {_listed(names)}")
     if prompts := selection.get("prompts"):
         numbers = [str(prompt) for prompt in prompts]
-        words.append(f"on prompt{'s' if len(numbers) > 1 else ''} {_listed(numbers)}")
+        if beginning == "Prompts":
+            words.append(_listed(numbers))
+        else:
+            words.append(f"on prompt{'s' if len(numbers) > 1 else ''} {_listed(numbers)}")
     sentence = " ".join(words)
     if failed_of := selection.get("failed_of"):
         sentence += f", only those that failed in run {failed_of}"

@@ -12,6 +12,7 @@ from judges.endpoints.interface import CallError, Failure
 from judges.models import Judge, JudgeRun
 from judges.programs import program_named
 from judges.runs import confirm_run, make_program_judge, pause_run, plan_run, work_on
+from judges.runs.progress import WHAT_TO_DO
 from tests import cast
 from tests.accounts import client_of, make_member
 from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
@@ -228,7 +229,7 @@ def test_a_planned_run_shows_its_plan_and_begins_when_it_is_confirmed(client, pl
     page = page_of(client, f"{planned.pk}/")
     assert "24 calls about 12 battles" in page
     assert "Most it can cost" in page
-    assert "This judge has made no calls yet" in page
+    assert "It has made no calls yet" in page
     assert "hx-get" not in page
     assert "The run begins as soon as a worker is free." in do(client, planned, "confirm")
     assert planned.state == "queued"
@@ -281,6 +282,15 @@ def test_failures_are_named_and_asked_again(client, ended):
     work_on(ended, make_asker=FakeEndpoint(lambda lines: "tie"))
     ended.refresh_from_db()
     assert (ended.state, ended.verdicts_cast) == ("done", 12)
+
+
+def test_every_failure_has_a_word_on_what_to_do(client, ended):
+    assert set(WHAT_TO_DO) == set(Failure)
+    path = f"/a/poems/runs/{ended.pk}/"
+    # What is no reason isn't taken for all of them.
+    assert client.post(path, {"act": "retry", "failure": "time\0out"}).status_code == 404
+    ended.refresh_from_db()
+    assert ended.failed == 12
 
 
 def test_a_run_is_paused_resumed_with_another_budget_and_cancelled(client, planned):
