@@ -3,6 +3,7 @@ from django.urls import path, re_path
 from arena.addresses import SLUG
 from judges import (
     account_views,
+    compare_views,
     gold_views,
     judge_views,
     my_votes_views,
@@ -24,6 +25,7 @@ urlpatterns = [
     path("a/<dotted:arena>/runs/<int:pk>/", run_views.run, name="run"),
     path("a/<dotted:arena>/runs/<int:pk>/calls/", run_views.calls, name="run-calls"),
     path("a/<dotted:arena>/calls/<int:pk>/", run_views.call, name="call"),
+    path("a/<dotted:arena>/judge-comparison/", compare_views.compare, name="compare"),
     path("a/<dotted:arena>/manage/judges/", judge_views.judges, name="manage-judges"),
     path("a/<dotted:arena>/manage/judges/new/", judge_views.new, name="new-judge"),
     path("a/<dotted:arena>/manage/juries/new/", judge_views.new_jury, name="new-jury"),

@@ -41,6 +41,15 @@ def signed(value: float | None) -> str:
 
 
 @register.filter
+def signed_points(share: float | str | None) -> str:
+    """A share as percentage points with its sign: .091 reads "+9.1"."""
+    if share is None or isinstance(share, str):
+        return DASH
+    rounded = round(share * 100, 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", MINUS)
+
+
+@register.filter
 def percent(share: float | None, digits: int = 0) -> str:
     """.543 reads "54 %"."""
     return DASH if share is None else f"{share * 100:.{digits}f}{THIN}%".replace("-", MINUS)

@@ -25,12 +25,3 @@ def interval(figure: Any, digits: int = 2) -> str:
         for bound in ("lower", "upper")
     )
     return wording.interval(lower, upper, digits)
-
-
-@register.filter
-def signed_points(share: float | str | None) -> str:
-    """A share as percentage points with its sign: .091 reads "+9.1"."""
-    if share is None or isinstance(share, str):
-        return "–"
-    rounded = round(share * 100, 1)
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
