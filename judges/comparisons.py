@@ -127,13 +127,16 @@ def folded(outcome: int) -> Outcome:
 
 
 def mean_costs(judges: Iterable[Judge]) -> dict[int, dict[str, float | None]]:
-    """By judge the mean cost (USD), tokens and time (ms) of its verdicts, where they are known."""
-    return {
-        judge.pk: VerdictTrace.objects.filter(
+    """By judge the mean cost (USD), tokens and seconds of its verdicts, where they are known."""
+    found = {}
+    for judge in judges:
+        traces = VerdictTrace.objects.filter(
             verdict__judge=judge, verdict__criterion="", verdict__retraction=None
-        ).aggregate(cost=Avg("cost"), tokens=Avg("tokens"), latency=Avg("latency_ms"))
-        for judge in judges
-    }
+        )
+        means = traces.aggregate(cost=Avg("cost"), tokens=Avg("tokens"), ms=Avg("latency_ms"))
+        ms = means.pop("ms")
+        found[judge.pk] = {**means, "seconds": None if ms is None else ms / 1_000}
+    return found
 
 
 def differences(one: Judge, other: Judge) -> list[tuple[str, Any, Any]]:

@@ -12,6 +12,7 @@ from arena.downloads import as_csv, as_json
 from arena.fragments import answers_in_parts, wants_part
 from arena.markdown import printable
 from arena.models import Arena
+from judges.derived_figures import derived_figures
 from judges.disclosure import disclosed
 from judges.models import Judge
 from judges.selections import id_from
@@ -136,6 +137,8 @@ def _about(place: Arena, who: Judge) -> dict[str, Any]:
         "judge": who,
         "configuration": disclosed(who.configuration),
         "kind": who.get_kind_display(),
+        "derived": derived_figures(who),
+        "can_be_compared": not who.is_people,
     }
 
 

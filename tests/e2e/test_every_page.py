@@ -24,6 +24,7 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "judges:battles": lambda world: [[world.arena.slug]],
     "judges:battle": lambda world: [[world.arena.slug, world.battle.pk]],
     "judges:verdict": lambda world: [[world.arena.slug, world.run.verdicts.earliest("pk").pk]],
+    "judges:compare": lambda world: [[world.arena.slug]],
     "ratings:leaderboard": lambda world: [[world.arena.slug]],
     "ratings:system": lambda world: [[world.arena.slug, world.system.slug]],
     "ratings:rankings": lambda world: [[world.arena.slug]],
