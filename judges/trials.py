@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -33,7 +34,7 @@ from judges.runs.calls import LONGEST_TEXT, PASSING
 from judges.runs.cases import Materials, fence_of
 from judges.runs.errors import RunError
 from judges.runs.examples import choose_examples
-from judges.runs.preparing import Scope, scope_of, with_preparation
+from judges.runs.preparing import Scope, scopes_of, with_preparation
 from judges.runs.settling import decisions_of
 
 MAX_ATTEMPTS = 3
@@ -72,7 +73,7 @@ def start_trial(
     if battle.output_a_id is None:
         raise RunError("This battle came without its outputs: there is nothing to show to a judge.")
     whose = judge or Judge(arena=arena, kind=Judge.Kind.LLM, name="", configuration=complete)
-    scope_of(protocol_of(whose))
+    protocol_of(whose)
     check_endpoint(endpoint_of(whose))
     since = timezone.now() - timedelta(days=1)
     if Trial.objects.filter(arena=arena, created_at__gte=since).count() >= MOST_A_DAY:
@@ -195,8 +196,10 @@ class Step:
             }
         prepared: dict[str, Any] = {}
         if self.prepared is not None:
+            # An adapted reference carries the checklist that was written before it.
+            is_new = self.prepared.checklist != self.case.checklist
             prepared = {
-                "checklist": list(self.prepared.checklist),
+                "checklist": list(self.prepared.checklist) if is_new else [],
                 "reference": self.prepared.reference,
             }
         return {
@@ -226,11 +229,15 @@ def _asked(trial: Trial, make_asker: MakeAsker) -> tuple[list[Step], list[dict[s
     first, steps = _steps(trial, judge, protocol)
     async_to_sync(_ask_all)(make_asker, endpoint, protocol, first, steps)
     decide = _decided if protocol.judges_battles else _decided_by_scores
-    return [*first, *(step for step in steps if not step.is_left_out)], decide(trial, steps)
+    asked = [step for some in (*first, steps) for step in some if not step.is_left_out]
+    return asked, decide(trial, steps)
 
 
-def _steps(trial: Trial, judge: Judge, protocol: JudgeProtocol) -> tuple[list[Step], list[Step]]:
-    """(what is prepared, what is asked then). Each step of the second kind has its preparation at its place."""
+def _steps(
+    trial: Trial, judge: Judge, protocol: JudgeProtocol
+) -> tuple[list[list[Step]], list[Step]]:
+    """(what is prepared, one list after the other; what is asked then). A list has one step for all that
+    follow, or each at the place of the one that builds on it."""
     battle = trial.battle
     run = JudgeRun(arena=trial.arena, judge=judge, examples=choose_examples(judge))
     materials = Materials.of(run)
@@ -246,19 +253,24 @@ def _steps(trial: Trial, judge: Judge, protocol: JudgeProtocol) -> tuple[list[St
         Step("judge", case, call.shown_first, "" if call.battle else "AB"[number])
         for number, (call, case) in enumerate(zip(calls, cases, strict=True))
     ]
-    scope = scope_of(protocol)
-    if scope == Scope.NOTHING:
-        return [], steps
-    if scope == Scope.PROMPT:
-        [case] = materials.cases_of([JudgeCall(prompt=battle.prompt)])
-        return [_preparation(trial, case, battle=None, output=None)], steps
-    if protocol.judges_battles:
-        alone = replace(steps[0].case, discussion=())
-        return [_preparation(trial, alone, battle=battle, output=None)], steps
-    return [
-        _preparation(trial, step.case, battle=None, output=call.output, name=step.output)
-        for step, call in zip(steps, calls, strict=True)
-    ], steps
+    first = []
+    for scope in scopes_of(protocol):
+        if scope == Scope.PROMPT:
+            [case] = materials.cases_of([JudgeCall(prompt=battle.prompt)])
+            first.append([_preparation(trial, case, battle=None, output=None)])
+        elif protocol.judges_battles:
+            alone = replace(steps[0].case, discussion=())
+            first.append([_preparation(trial, alone, battle=battle, output=None)])
+        else:
+            first.append(
+                [
+                    _preparation(
+                        trial, step.case, battle=None, output=call.output, name=step.output
+                    )
+                    for step, call in zip(steps, calls, strict=True)
+                ]
+            )
+    return first, steps
 
 
 def _preparation(trial: Trial, case: Case, *, battle: Any, output: Any, name: str = "") -> Step:
@@ -278,23 +290,33 @@ async def _ask_all(
     make_asker: MakeAsker,
     endpoint: Endpoint,
     protocol: JudgeProtocol,
-    first: list[Step],
+    first: list[list[Step]],
     steps: list[Step],
 ) -> None:
     async with make_asker(endpoint) as asker:
-        await asyncio.gather(*(_prepare(asker, endpoint, protocol, step) for step in first))
-        for number, step in enumerate(steps):
-            if first:
-                prepared = first[number if len(first) > 1 else 0].prepared
-                if prepared is None:
-                    step.is_left_out = True
-                    continue
-                step.case = replace(
-                    step.case, checklist=prepared.checklist, reference=prepared.reference
+        for some, following in pairwise([*first, steps]):
+            await asyncio.gather(
+                *(
+                    _prepare(asker, endpoint, protocol, step)
+                    for step in some
+                    if not step.is_left_out
                 )
+            )
+            for number, step in enumerate(following):
+                _build(step, some[number if len(some) > 1 else 0].prepared)
         await asyncio.gather(
             *(_ask(asker, endpoint, protocol, step) for step in steps if not step.is_left_out)
         )
+
+
+def _build(step: Step, on: Case | None) -> None:
+    """Give the step what was prepared for it; without it, it isn't asked."""
+    if on is None:
+        step.is_left_out = True
+        return
+    step.case = replace(step.case, checklist=on.checklist, reference=on.reference)
+    if step.prepared is not None:
+        step.prepared = replace(step.prepared, checklist=on.checklist)
 
 
 async def _prepare(asker: Any, endpoint: Endpoint, protocol: JudgeProtocol, step: Step) -> None:

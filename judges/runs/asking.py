@@ -35,8 +35,9 @@ from judges.runs.calls import (
 from judges.runs.cases import Materials, fence_of, load_calls
 from judges.runs.preparing import (
     Scope,
+    builds_on,
     preparations_for,
-    scope_of,
+    scopes_of,
     subject_of,
     with_preparation,
 )
@@ -63,7 +64,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
             run=run,
             endpoint=endpoint_of(run.judge),
             protocol=protocol,
-            scope=scope_of(protocol),
+            scopes=scopes_of(protocol),
             materials=Materials.of(run),
             claim=uuid.uuid4(),
         )
@@ -94,7 +95,7 @@ class _Turn:
     protocol: JudgeProtocol
     materials: Materials
     claim: uuid.UUID
-    scope: Scope
+    scopes: tuple[Scope, ...]
     preparations: dict[Any, Preparation] = field(default_factory=dict)
     in_a_row: int = 0
     has_asked: bool = False
@@ -131,7 +132,7 @@ class _Turn:
         """Further calls to ask, with their cases; renews the lease of those that are being asked."""
         at_most = self.endpoint.concurrency if more else 0
         calls = load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
-        if calls and self.scope != Scope.NOTHING:
+        if calls and self.scopes:
             self.preparations |= preparations_for(self.run.judge, calls)
         return list(zip(calls, self.materials.cases_of(calls), strict=True))
 
@@ -154,9 +155,9 @@ class _Turn:
 
     async def ask(self, asker: Any, call: JudgeCall, case: Case) -> Result:
         try:
+            case = self.with_preparations(call, case)
             if call.purpose == JudgeCall.Purpose.PREPARE:
                 return await self.prepare(asker, call, case)
-            case = self.with_preparation(call, case)
             request = self.protocol.render(case, fence=fence_of(case))
             read = self.protocol.read
             if case.checklist:
@@ -186,17 +187,19 @@ class _Turn:
             Question(self.endpoint, request), read=partial(self.protocol.prepared, case)
         )
         parse = {"reference": prepared.reference}
-        if prepared.checklist:
+        if prepared.checklist != case.checklist:
             parse = {"checklist": list(prepared.checklist)}
         return replace(result_of(call, answer, Reading()), parse=parse)
 
-    def with_preparation(self, call: JudgeCall, case: Case) -> Case:
-        if self.scope == Scope.NOTHING:
-            return case
-        preparation = self.preparations.get(subject_of(call, self.scope))
-        if preparation is None:
-            raise MissingInput("What the judge writes first failed here: retry all that failed.")
-        return with_preparation(case, preparation)
+    def with_preparations(self, call: JudgeCall, case: Case) -> Case:
+        for scope in builds_on(call, self.scopes):
+            preparation = self.preparations.get(subject_of(call, scope))
+            if preparation is None:
+                raise MissingInput(
+                    "What the judge writes first failed here: retry all that failed."
+                )
+            case = with_preparation(case, preparation)
+        return case
 
     def check(self, reading: Reading) -> None:
         """Raises CallError for a reading that decides nothing of what was asked."""

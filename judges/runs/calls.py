@@ -97,7 +97,9 @@ def claim_calls(run: int, *, claim: uuid.UUID, at_most: int, mine: Sequence[int]
         open_ = calls.filter(state=State.OPEN)
         preparing = open_.filter(purpose=JudgeCall.Purpose.PREPARE)
         if preparing.exists():
-            open_ = preparing
+            # A prompt's comes before those of its answers, which may build on it.
+            of_prompts = preparing.filter(battle=None, output=None)
+            open_ = of_prompts if of_prompts.exists() else preparing
         candidates = list(open_.unclaimed().order_by("pk")[:free])
         picked = _affordable(row, candidates, in_flight)
         if picked:

@@ -11,7 +11,7 @@ from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import Judge, JudgeCall, Preparation, Score
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.hearing import hearing_of
-from judges.runs.preparing import Scope, scope_of
+from judges.runs.preparing import Scope
 from judges.runs.selection import universe
 from judges.runs.sizes import (
     BYTES_PER_TOKEN,
@@ -20,7 +20,7 @@ from judges.runs.sizes import (
     Size,
     cost_of,
     size_of,
-    size_of_preparation,
+    sizes_of_preparations,
 )
 
 USUAL_REPLY = 250  # tokens, while the judge has given none to measure
@@ -81,17 +81,16 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     else:
         calls, sums = _of_outputs(judge, rows, repetitions, dict(sums), battles)
     length = _length(size, calls, sums)
-    first = size_of_preparation(protocol)
-    preparations = most_written = 0
-    if first and calls:
-        of_prompts = scope_of(protocol) == Scope.PROMPT
-        wanted = _wanted_preparations(judge, rows) if of_prompts else calls // times
-        most_written = first.max_tokens
+    asked, preparations, most_written = calls, 0, 0
+    for scope, first in sizes_of_preparations(protocol).items() if asked else ():
+        of_prompts = scope == Scope.PROMPT
+        wanted = _wanted_preparations(judge, rows) if of_prompts else asked // times
         length += _length(first, wanted, _share(mean, wanted / battles, answers=not of_prompts))
-        preparations, calls = wanted, calls + wanted
+        most_written += wanted * first.max_tokens
+        preparations += wanted
+    calls = asked + preparations
     reply, latency, is_measured = _usual(judge)
     reply = min(reply, size.max_tokens)
-    asked = calls - preparations
     input_tokens = (length - asked * (size.fixed - usual.fixed)) / BYTES_PER_TOKEN
     output_tokens = calls * reply
     seconds = calls * latency / endpoint.concurrency
@@ -108,7 +107,7 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         cost=cost_of(input_tokens, output_tokens, endpoint),
         most_cost=cost_of(
             length + calls * ROLES,
-            asked * size.max_tokens + preparations * most_written,
+            asked * size.max_tokens + most_written,
             endpoint,
         ),
         seconds=seconds,

@@ -1,4 +1,4 @@
-"""What a judge writes before it judges: a checklist of each prompt, or a reference adapted to the answers.
+"""What a judge writes before it judges: a checklist of each prompt, a reference adapted to the answers.
 
 Whether a protocol wants either, and of what, is read from the protocol itself: by asking it about a case.
 """
@@ -25,25 +25,22 @@ _FENCE = "0" * 16
 class Scope(StrEnum):
     """Of what a judge's preparations are."""
 
-    NOTHING = "nothing"
     PROMPT = "prompt"
     ANSWERS = "answers"  # of a battle, or of an output where outputs are scored
 
 
-def scope_of(protocol: JudgeProtocol) -> Scope:
-    """Raises RunError for a protocol that would need two preparations."""
-    case = _case(protocol, "one")
-    request = protocol.preparation(case, fence=_FENCE)
+def scopes_of(protocol: JudgeProtocol) -> tuple[Scope, ...]:
+    """Of what its preparations are, in the order in which they are asked for: at most one of each scope."""
+    one, another = (_case(protocol, word) for word in ("one", "another"))
+    request = protocol.preparation(one, fence=_FENCE)
     if request is None:
-        return Scope.NOTHING
-    if request != protocol.preparation(_case(protocol, "another"), fence=_FENCE):
-        return Scope.ANSWERS
-    asked = replace(case, checklist=("Is it right?",))
-    if protocol.preparation(asked, fence=_FENCE) is not None:
-        raise RunError(
-            f"{protocol.name} would need a checklist and an adapted reference: choose one of them."
-        )
-    return Scope.PROMPT
+        return ()
+    if request != protocol.preparation(another, fence=_FENCE):
+        return (Scope.ANSWERS,)
+    asked = replace(one, checklist=("Is it right?",))
+    if protocol.preparation(asked, fence=_FENCE) is None:
+        return (Scope.PROMPT,)
+    return Scope.PROMPT, Scope.ANSWERS
 
 
 def preparations_for(judge: Judge, calls: Iterable[JudgeCall]) -> dict[Any, Preparation]:
@@ -53,8 +50,16 @@ def preparations_for(judge: Judge, calls: Iterable[JudgeCall]) -> dict[Any, Prep
     return {(row.prompt_id, row.battle_id, row.output_id): row for row in found}
 
 
+def builds_on(call: JudgeCall, scopes: Sequence[Scope]) -> list[Scope]:
+    """Which preparations must be there before the call: of one that prepares answers, the prompt's."""
+    if call.purpose != JudgeCall.Purpose.PREPARE:
+        return list(scopes)
+    is_of_prompt = call.battle_id is None and call.output_id is None
+    return [] if is_of_prompt else [scope for scope in scopes if scope == Scope.PROMPT]
+
+
 def subject_of(call: JudgeCall, scope: Scope) -> tuple[int, int | None, int | None]:
-    """(prompt, battle, output) of the preparation that a call builds on."""
+    """(prompt, battle, output) of a preparation that a call builds on, or is."""
     if scope == Scope.PROMPT:
         return call.prompt_id, None, None
     return call.prompt_id, call.battle_id, call.output_id

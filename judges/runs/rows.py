@@ -12,7 +12,7 @@ from django.utils import timezone
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Verdict
 from judges.runs.examples import choose_examples, load_examples
-from judges.runs.preparing import Scope, prepared, scope_of, subject_of
+from judges.runs.preparing import Scope, prepared, subject_of
 from judges.runs.scored import decide_from_scores
 from judges.runs.selection import Chosen, chosen, outputs_to_score
 from judges.runs.sizes import (
@@ -21,7 +21,7 @@ from judges.runs.sizes import (
     cost_of,
     most_tokens,
     size_of,
-    size_of_preparation,
+    sizes_of_preparations,
 )
 
 Side = Verdict.Side
@@ -39,16 +39,16 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     )
     examples = run.examples
     cast = 0
-    scope, first = scope_of(protocol), size_of_preparation(protocol)
+    first = sizes_of_preparations(protocol)
     for batch in chosen(judge=run.judge, selection=run.selection):
         if protocol.judges_battles:
             calls = list(_of_battles(run, batch, size))
         else:
             calls = list(_of_outputs(run, batch, size))
         # An output meets many others, and is asked about once; so is a prompt.
-        if first:
+        for scope, size_of_first in first.items():
             JudgeCall.objects.bulk_create(
-                _preparations(run, calls, batch, scope, first), ignore_conflicts=True
+                _preparations(run, calls, batch, scope, size_of_first), ignore_conflicts=True
             )
         JudgeCall.objects.bulk_create(calls, ignore_conflicts=not protocol.judges_battles)
         until = timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)

@@ -1,11 +1,13 @@
 """How many tokens a call may take, known before it is asked: from the lengths of texts and the protocol."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from judges.endpoints.interface import Endpoint
 from judges.protocols.interface import Case, Choice, Example, JudgeProtocol, Opinion, Request
 from judges.protocols.texts import LONGEST_REASONS
+from judges.runs.preparing import Scope, scopes_of
 
 BYTES_PER_TOKEN = 4.0  # of English text; an estimate, other languages and code have fewer
 ROLES = 64  # tokens that a chat template adds around the messages, at the most
@@ -51,10 +53,9 @@ def size_of(
         discussion=(heard,) * protocol.hears,
     )
     size = _measured(protocol.render(case, fence="0" * 16), len(case.answers))
-    if first := size_of_preparation(protocol):
-        # What the judge wrote first it reads again: as many tokens, and no token is shorter than a byte.
-        size = size._replace(fixed=size.fixed + first.max_tokens)
-    return size
+    # What the judge wrote first it reads again: as many tokens, and no token is shorter than a byte.
+    written = sum(first.max_tokens for first in sizes_of_preparations(protocol).values())
+    return size._replace(fixed=size.fixed + written)
 
 
 def _measured(request: Request, answers: int) -> Size:
@@ -66,13 +67,18 @@ def _measured(request: Request, answers: int) -> Size:
     return Size(fixed, times[0], times[1] / answers, times[2], request.max_tokens)
 
 
-def size_of_preparation(protocol: JudgeProtocol) -> Size | None:
-    """The same of the call that comes first; None where none does."""
+def sizes_of_preparations(protocol: JudgeProtocol) -> dict[Scope, Size]:
+    """The same of the calls that come first, in their order."""
     prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
     answers = (answer, answer) if protocol.judges_battles else (answer,)
     case = Case(({"role": "user", "content": prompt},), answers, reference=reference)
-    request = protocol.preparation(case, fence="0" * 16)
-    return None if request is None else _measured(request, len(answers))
+    sizes = {}
+    for scope in scopes_of(protocol):
+        request = protocol.preparation(case, fence="0" * 16)
+        if request is not None:
+            sizes[scope] = _measured(request, len(answers))
+        case = replace(case, checklist=("Is it right?",))
+    return sizes
 
 
 def most_tokens(size: int, max_tokens: int) -> int:

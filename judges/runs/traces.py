@@ -15,7 +15,14 @@ from judges.llm_judges import MOST_REPETITIONS, ConfigurationError, endpoint_of,
 from judges.models import CachedReply, JudgeCall, JudgeRun, Score, Verdict
 from judges.protocols.interface import MissingInput, Request
 from judges.runs.cases import Materials, fence_of, load_calls
-from judges.runs.preparing import Scope, preparations_for, scope_of, subject_of, with_preparation
+from judges.runs.errors import RunError
+from judges.runs.preparing import (
+    builds_on,
+    preparations_for,
+    scopes_of,
+    subject_of,
+    with_preparation,
+)
 
 MOST_OTHERS = 2 * MOST_REPETITIONS
 
@@ -52,7 +59,7 @@ def asked_of(call: JudgeCall, *, run: JudgeRun) -> Asked:
     """What the judge is asked by a call, rendered again. A handful of queries."""
     try:
         request = _request(call, run)
-    except (ConfigurationError, MissingInput) as error:
+    except (ConfigurationError, MissingInput, RunError) as error:
         return Asked(why_not=str(error))
     endpoint = endpoint_of(run.judge)
     repetition = 0 if call.purpose == JudgeCall.Purpose.PREPARE else call.repetition
@@ -105,19 +112,20 @@ def _request(call: JudgeCall, run: JudgeRun) -> Request:
     protocol = protocol_of(run.judge)
     [loaded] = load_calls([call.pk])
     [case] = Materials.of(run).cases_of([loaded])
-    if call.purpose == JudgeCall.Purpose.PREPARE:
-        request = protocol.preparation(case, fence=fence_of(case))
-        if request is None:
-            raise MissingInput(f"{protocol.name} needs no preparation of this.")
-        return request
-    scope = scope_of(protocol)
-    if scope != Scope.NOTHING:
-        found = preparations_for(run.judge, [loaded]).get(subject_of(loaded, scope))
+    scopes = builds_on(loaded, scopes_of(protocol))
+    there = preparations_for(run.judge, [loaded]) if scopes else {}
+    for scope in scopes:
+        found = there.get(subject_of(loaded, scope))
         if found is None:
             raise MissingInput(
                 "What the judge writes first isn’t there yet, and this call builds on it."
             )
         case = with_preparation(case, found)
+    if call.purpose == JudgeCall.Purpose.PREPARE:
+        request = protocol.preparation(case, fence=fence_of(case))
+        if request is None:
+            raise MissingInput(f"{protocol.name} needs no preparation of this.")
+        return request
     return protocol.render(case, fence=fence_of(case))
 
 

@@ -15,7 +15,6 @@ from judges.models import Judge, JudgeCall, JudgeRun
 from judges.runs.calls import locked
 from judges.runs.errors import RunError
 from judges.runs.planning import RunPlan, plan_of
-from judges.runs.preparing import scope_of
 from judges.runs.selection import checked_selection
 
 State = JudgeRun.State
@@ -51,7 +50,7 @@ def plan_run(
         raise RunError(f"{judge} is not an LLM judge: a program is run by start_run.")
     if "protocol_digest" not in judge.configuration:
         raise RunError(f"{judge} came with a dataset: it has no endpoint that could be asked.")
-    scope_of(protocol_of(judge))
+    protocol_of(judge)
     known = actor if actor is not None and actor.is_authenticated else None
     return JudgeRun.objects.create(
         arena=judge.arena,

@@ -1,6 +1,7 @@
 """Checklists and adapted references are written first, once, and judged by."""
 
 import json
+import uuid
 
 import pytest
 
@@ -17,6 +18,8 @@ from judges.runs import (
     retry_failed,
     work_on,
 )
+from judges.runs.traces import asked_of
+from judges.trials import start_trial, work_on_trial
 from tests.judges.fake_llm import CONFIGURATION, FakeEndpoint, make_arena
 
 pytestmark = pytest.mark.django_db
@@ -146,7 +149,63 @@ def test_a_second_run_uses_what_is_there(arena):
     assert (run.total, run.done) == (12, 12)
 
 
-def test_a_protocol_that_would_need_both_is_refused(arena):
+def test_a_checklist_and_an_adapted_reference_are_written_one_after_the_other(arena):
+    judge, model = judge_of(arena, "checklist", reference="adapted"), Model()
+    run = plan_run(judge=judge, selection={})
+    expected = plan(run)
+    assert (expected.calls, expected.preparations) == (
+        14,
+        8,
+    )  # 2 prompts, 6 outputs, and these judged
+    model.broken = lambda text: "Poem 1" in text and "questions" in text
+    run = work_on(confirm_run(run=run), make_asker=model)
+    assert (run.total, run.done, run.failed) == (14, 7, 7)
+    assert {each.failure: each.count for each in failures_of(run)} == {
+        Failure.SERVER: 1,
+        Failure.MISSING_INPUT: 6,
+    }
+    assert retry_failed(run=run) == 7
+    again = Model()
+    run = work_on(run, make_asker=again)
+    assert (run.state, run.done, run.failed) == ("done", 14, 0)
+    assert Preparation.objects.filter(output=None).exclude(checklist=[]).count() == 2
+    assert Preparation.objects.filter(checklist=[], reference="An adapted answer.").count() == 6
+    assert Score.objects.count() == 6
+    for requests in (model.requests, again.requests):
+        assert sum("Begin with the better parts" in text for text in requests) == 3
+    judged = again.requests[-3:]
+    assert all("Does it rhyme?" in text and "An adapted answer." in text for text in judged)
+    assert sum(call.most_cost for call in run.calls.all()) > run.cost
+    adapted = JudgeCall.objects.filter(run=run, purpose="prepare", output__isnull=False).first()
+    assert "Begin with the better parts" in asked_of(adapted, run=run).messages[0].text
+
+
+def test_a_trial_shows_both_in_their_order(arena, settings):
+    settings.ENDPOINTS = [CONFIGURATION["endpoint"]["url"]]
+    settings.ENDPOINT_KEYS = {CONFIGURATION["endpoint"]["url"]: ("TEST_API_KEY",)}
     judge = judge_of(arena, "checklist", reference="adapted")
-    with pytest.raises(RunError, match="choose one of them"):
-        plan_run(judge=judge, selection={})
+    trial = start_trial(
+        arena=arena,
+        battle=arena.battles.first(),
+        configuration=judge.configuration,
+        key=uuid.uuid4(),
+        judge=judge,
+    )
+    trial = work_on_trial(trial.pk, make_asker=Model())
+    purposes = [(step["purpose"], step["output"]) for step in trial.steps]
+    assert purposes == [
+        ("prepare", ""),
+        ("prepare", "A"),
+        ("prepare", "B"),
+        ("judge", "A"),
+        ("judge", "B"),
+    ]
+    written = [
+        (step["prepared"]["checklist"] != [], step["prepared"]["reference"] != "")
+        for step in trial.steps[:3]
+    ]
+    assert written == [(True, False), (False, True), (False, True)]
+    for step in trial.steps[3:]:
+        asked = json.dumps(step["request"])
+        assert "Does it rhyme?" in asked
+        assert "An adapted answer." in asked
