@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from arena.audit import note
+from arena.leaks import Detector, prompt_text
 from arena.matchmaking import plan_pairs
 from arena.models import Arena, Category, Membership, Output, Pair, Prompt, System
 from arena.signals import outputs_added, policy_changed
@@ -252,21 +253,17 @@ def add_outputs(
         return plan
     found = System.objects.filter(arena=arena, name=system, version=version).first()
     if found is None:
-        taken = set(System.objects.filter(arena=arena).values_list("slug", flat=True))
-        found = System(
+        found = create_system(
             arena=arena,
             name=system,
             version=version,
-            slug=free_slug(f"{system} {version}", taken=taken, otherwise="system", longest=120),
+            actor=actor,
             organisation=organisation,
             family=family,
             licence=licence,
             link=link,
-            owner=actor if actor is not None and actor.is_authenticated else None,
         )
-        found.full_clean()
-        found.save()
-    newest = Output.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    newest = newest_output()
     Output.objects.bulk_create(
         [
             Output(
@@ -281,7 +278,6 @@ def add_outputs(
         ],
         batch_size=BATCH,
     )
-    plan_pairs(arena=arena)
     note(
         arena=arena,
         actor=actor,
@@ -290,8 +286,51 @@ def add_outputs(
         outputs=len(plan.new),
         is_new_system=plan.is_new_system,
     )
-    outputs_added.send(Output, arena_id=arena.pk, after=newest)
+    follow_outputs(arena=arena, after=newest)
     return plan
+
+
+def create_system(
+    *, arena: Arena, name: str, version: str = "", actor: Any = None, **fields: Any
+) -> System:
+    """A new system with an address of its own. Raises ValidationError; the caller has locked the arena."""
+    taken = set(System.objects.filter(arena=arena).values_list("slug", flat=True))
+    system = System(
+        arena=arena,
+        name=name,
+        version=version,
+        slug=free_slug(f"{name} {version}", taken=taken, otherwise="system", longest=120),
+        owner=actor if actor is not None and actor.is_authenticated else None,
+        **fields,
+    )
+    system.full_clean()
+    system.save()
+    return system
+
+
+@transaction.atomic
+def keep_outputs(*, system: System, outputs: Iterable[Output]) -> None:
+    """Keep what a system has just answered; where it has an output already, that one stays.
+
+    Each is looked at for leaks before anybody can see it. Pairs come when follow_outputs is called.
+    """
+    arena = _locked(system.arena)
+    detector, outputs = Detector(arena), list(outputs)
+    for output in outputs:
+        output.leak = detector.leak(output, prompt=prompt_text(output))
+    Output.objects.bulk_create(outputs, ignore_conflicts=True, batch_size=BATCH)
+
+
+@transaction.atomic
+def follow_outputs(*, arena: Arena, after: int) -> None:
+    """What follows from outputs with a higher id than ``after``: pairs of their systems, and who is told."""
+    plan_pairs(arena=_locked(arena))
+    outputs_added.send(Output, arena_id=arena.pk, after=after)
+
+
+def newest_output() -> int:
+    """The highest id of an output; 0 where there is none."""
+    return Output.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 @transaction.atomic

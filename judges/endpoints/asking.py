@@ -21,7 +21,7 @@ from judges.endpoints.gate import Gate
 from judges.endpoints.interface import RETRIED, Answer, CallError, Endpoint, Failure, Question
 from judges.endpoints.pacing import Limits
 from judges.endpoints.reward import FORMS, RewardClient
-from judges.protocols.interface import Reply, Request, UnreadableReply
+from judges.protocols.interface import FinalReply, Reply, Request, UnreadableReply
 
 Read = TypeVar("Read")
 TOKENS_OF_A_PICTURE = 1000
@@ -105,11 +105,13 @@ class Asker:
                 try:
                     reading = read(answer.reply)
                 except UnreadableReply as unreadable:
-                    raise _unreadable(answer, str(unreadable)) from None
+                    raise _unreadable(answer, unreadable) from None
             except CallError as error:
                 spent += error.cost
                 error.cost, error.attempts = spent, attempt
-                if error.failure not in RETRIED or attempt == self.patience.attempts:
+                if error.is_final or error.failure not in RETRIED:
+                    raise
+                if attempt == self.patience.attempts:
                     raise
                 if (error.retry_after or 0) > self.patience.longest_wait:
                     raise
@@ -152,11 +154,16 @@ def expected_tokens(request: Request) -> int:
     return read + request.max_tokens
 
 
-def _unreadable(answer: Answer, reason: str) -> CallError:
-    cut = answer.reply.finish == "length"
+def _unreadable(answer: Answer, unreadable: UnreadableReply) -> CallError:
+    reason, cut = str(unreadable), answer.reply.finish == "length"
+    failure = Failure.CUT_OFF if cut else Failure.UNREADABLE
+    is_final = isinstance(unreadable, FinalReply)
+    if is_final and answer.reply.finish == "content_filter":
+        failure = Failure.REFUSED
     return CallError(
-        Failure.CUT_OFF if cut else Failure.UNREADABLE,
+        failure,
         f"The reply ended at the token limit: {reason}" if cut else reason,
         text=answer.reply.text[:KEPT_TEXT],
         cost=answer.cost or 0.0,
+        is_final=is_final,
     )

@@ -44,9 +44,11 @@ class CallError(Exception):
         status: int | None = None,
         cost: float = 0.0,
         attempts: int = 1,
+        is_final: bool = False,
     ) -> None:
         self.failure, self.text, self.retry_after, self.status = failure, text, retry_after, status
         self.cost, self.attempts = cost, attempts  # USD that is known to have been spent in vain
+        self.is_final = is_final  # not tried again, whatever the failure
         super().__init__(message)
 
 

@@ -131,6 +131,10 @@ class UnreadableReply(ValueError):
     """A reply that isn't of the form that was asked for; str() says what was missing."""
 
 
+class FinalReply(UnreadableReply):
+    """The same, of a reply that nobody asks for again: another one would be as bad, or is too dear."""
+
+
 class JudgeProtocol(Protocol):
     """A configured protocol: frozen, hashable, made from the judge's configuration by ``protocol_from``.
 

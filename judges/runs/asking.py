@@ -1,4 +1,4 @@
-"""A worker's turn at the run of an LLM judge: calls are claimed, asked side by side, and stored as they come.
+"""A worker's turn at a run of an LLM judge or a system: calls are claimed, asked side by side, and stored.
 
 No more calls are claimed than are being asked, and a call gives up its place when its result is stored: so a
 worker that is killed loses at most what was in flight. The database is used from the worker's own thread
@@ -10,7 +10,7 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +21,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from judges.endpoints.interface import Answer, CallError, Endpoint, Failure, Question
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Preparation
-from judges.protocols.interface import Case, JudgeProtocol, MissingInput, Reading
+from judges.protocols.interface import Case, JudgeProtocol, MissingInput, Reading, Request
+from judges.runs.answers import NOT_ASKED, Asked, follow_answers, read_answer
 from judges.runs.calls import (
     LONGEST_TEXT,
     PASSING,
@@ -59,15 +60,7 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
     What goes wrong but for single calls is kept on the run and raised again.
     """
     try:
-        protocol = protocol_of(run.judge)
-        turn = _Turn(
-            run=run,
-            endpoint=endpoint_of(run.judge),
-            protocol=protocol,
-            scopes=scopes_of(protocol),
-            materials=Materials.of(run),
-            claim=uuid.uuid4(),
-        )
+        turn = _answering(run) if run.answers else _judging(run)
         async_to_sync(turn.go)(make_asker or asker_for)
         return turn.has_asked
     except CallError as error:
@@ -81,6 +74,23 @@ def take_turn(run: JudgeRun, *, make_asker: MakeAsker | None = None) -> bool:
         raise
 
 
+def _judging(run: JudgeRun) -> "Turn":
+    protocol = protocol_of(run.judge)
+    return _JudgeTurn(
+        run=run,
+        endpoint=endpoint_of(run.judge),
+        claim=uuid.uuid4(),
+        protocol=protocol,
+        scopes=scopes_of(protocol),
+        materials=Materials.of(run),
+    )
+
+
+def _answering(run: JudgeRun) -> "Turn":
+    asked = Asked.of(run.system)
+    return _AnswerTurn(run=run, endpoint=asked.endpoint, claim=uuid.uuid4(), asked=asked)
+
+
 def asker_for(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
     # Here, since it brings an HTTP client that no web process needs.
     from judges.endpoints.asking import Asker
@@ -88,17 +98,23 @@ def asker_for(endpoint: Endpoint) -> AbstractAsyncContextManager[Any]:
     return Asker(endpoint)
 
 
-@dataclass
-class _Turn:
+@dataclass(kw_only=True)
+class Turn:
+    """What is the same whatever is asked. Kinds of runs say what a call is about, and how it is asked."""
+
     run: JudgeRun
     endpoint: Endpoint
-    protocol: JudgeProtocol
-    materials: Materials
     claim: uuid.UUID
-    scopes: tuple[Scope, ...]
-    preparations: dict[Any, Preparation] = field(default_factory=dict)
     in_a_row: int = 0
     has_asked: bool = False
+
+    def about(self, calls: Sequence[JudgeCall]) -> Sequence[Any]:
+        """What each call is about, as ``result`` takes it."""
+        raise NotImplementedError
+
+    async def result(self, asker: Any, call: JudgeCall, about: Any) -> Result:
+        """What came of asking. Raises CallError and MissingInput."""
+        raise NotImplementedError
 
     async def go(self, make_asker: MakeAsker) -> None:
         ends = time.monotonic() + TURN_SECONDS
@@ -107,10 +123,10 @@ class _Turn:
             async with make_asker(self.endpoint) as asker:
                 while True:
                     more = time.monotonic() < ends
-                    for call, case in await sync_to_async(self.claimed)(
+                    for call, about in await sync_to_async(self.claimed)(
                         list(asked.values()), more=more
                     ):
-                        asked[asyncio.create_task(self.ask(asker, call, case))] = call.pk
+                        asked[asyncio.create_task(self.ask(asker, call, about))] = call.pk
                     if not asked:
                         return
                     self.has_asked = True
@@ -128,13 +144,11 @@ class _Turn:
             await asyncio.gather(*asked, return_exceptions=True)
             await sync_to_async(release_calls)(self.run.pk, claim=self.claim)
 
-    def claimed(self, mine: list[int], *, more: bool) -> list[tuple[JudgeCall, Case]]:
-        """Further calls to ask, with their cases; renews the lease of those that are being asked."""
+    def claimed(self, mine: list[int], *, more: bool) -> list[tuple[JudgeCall, Any]]:
+        """Further calls to ask, with what they are about; renews the lease of those that are being asked."""
         at_most = self.endpoint.concurrency if more else 0
         calls = load_calls(claim_calls(self.run.pk, claim=self.claim, at_most=at_most, mine=mine))
-        if calls and self.scopes:
-            self.preparations |= preparations_for(self.run.judge, calls)
-        return list(zip(calls, self.materials.cases_of(calls), strict=True))
+        return list(zip(calls, self.about(calls), strict=True))
 
     async def keep(self, done: set[asyncio.Task[Result]]) -> None:
         """Store what came, then raise what went wrong with none of our calls to blame."""
@@ -153,19 +167,9 @@ class _Turn:
                 "When the endpoint is well again, resume the run and retry what failed.",
             )
 
-    async def ask(self, asker: Any, call: JudgeCall, case: Case) -> Result:
+    async def ask(self, asker: Any, call: JudgeCall, about: Any) -> Result:
         try:
-            case = self.with_preparations(call, case)
-            if call.purpose == JudgeCall.Purpose.PREPARE:
-                return await self.prepare(asker, call, case)
-            request = self.protocol.render(case, fence=fence_of(case))
-            read = self.protocol.read
-            if case.checklist:
-                read = partial(read, questions=case.checklist)
-            answer, reading = await asker.ask(
-                Question(self.endpoint, request, call.repetition), read=read
-            )
-            self.check(reading)
+            return await self.result(asker, call, about)
         except MissingInput as error:
             return Result(call=call.pk, failure=Failure.MISSING_INPUT, error=str(error))
         except CallError as error:
@@ -177,6 +181,32 @@ class _Turn:
                 cost=error.cost or None,
                 attempts=error.attempts,
             )
+
+
+@dataclass(kw_only=True)
+class _JudgeTurn(Turn):
+    protocol: JudgeProtocol
+    materials: Materials
+    scopes: tuple[Scope, ...]
+    preparations: dict[Any, Preparation] = field(default_factory=dict)
+
+    def about(self, calls: Sequence[JudgeCall]) -> list[Case]:
+        if calls and self.scopes:
+            self.preparations |= preparations_for(self.run.judge, calls)
+        return self.materials.cases_of(calls)
+
+    async def result(self, asker: Any, call: JudgeCall, about: Case) -> Result:
+        case = self.with_preparations(call, about)
+        if call.purpose == JudgeCall.Purpose.PREPARE:
+            return await self.prepare(asker, call, case)
+        request = self.protocol.render(case, fence=fence_of(case))
+        read = self.protocol.read
+        if case.checklist:
+            read = partial(read, questions=case.checklist)
+        answer, reading = await asker.ask(
+            Question(self.endpoint, request, call.repetition), read=read
+        )
+        self.check(reading)
         return result_of(call, answer, reading)
 
     async def prepare(self, asker: Any, call: JudgeCall, case: Case) -> Result:
@@ -209,6 +239,30 @@ class _Turn:
                 Failure.UNREADABLE,
                 f"{self.protocol.name} read no decision in the reply.",
             )
+
+
+@dataclass(kw_only=True)
+class _AnswerTurn(Turn):
+    asked: Asked
+
+    async def go(self, make_asker: MakeAsker) -> None:
+        await super().go(make_asker)
+        if self.has_asked:
+            await sync_to_async(self.follow)()
+
+    def follow(self) -> None:
+        """People can vote on what is there while a long run goes on; what ends a run does the same."""
+        if JudgeRun.objects.filter(pk=self.run.pk, state=JudgeRun.State.RUNNING).exists():
+            follow_answers(self.run)
+
+    def about(self, calls: Sequence[JudgeCall]) -> list[Request | None]:
+        return self.asked.requests_of(self.run.arena, [call.prompt for call in calls])
+
+    async def result(self, asker: Any, call: JudgeCall, about: Request | None) -> Result:
+        if about is None:
+            raise MissingInput(NOT_ASKED)
+        answer, _ = await asker.ask(Question(self.endpoint, about), read=read_answer)
+        return replace(result_of(call, answer, Reading()), parse={}, asked=self.asked)
 
 
 def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:

@@ -8,7 +8,7 @@ take.
 import math
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from judges.endpoints.interface import Failure
 from judges.models import JudgeCall, JudgeRun
+from judges.runs.answers import follow_answers, keep_answers, note_answers
 from judges.runs.preparing import keep_preparations
 from judges.runs.settling import settle_battles, settle_outputs
 
@@ -50,6 +51,7 @@ class Result:
     seconds: float = 0.0
     from_cache: bool = False
     attempts: int = 1  # at the endpoint
+    asked: Any = None  # how, of a system's answer: see judges.runs.answers.Asked
 
 
 # These would fail again for every call: the run stops instead, and its calls stay open.
@@ -110,6 +112,7 @@ def claim_calls(run: int, *, claim: uuid.UUID, at_most: int, mine: Sequence[int]
             _finish(row)
         elif candidates and not in_flight["n"]:
             row.state, row.error = JudgeRun.State.PAUSED, _spent(row, candidates[0])
+            follow_answers(row)
     if picked or mine:
         row.claimed_until = until
     row.save(update_fields=["state", "error", "claimed_until", "finished_at"])
@@ -118,7 +121,7 @@ def claim_calls(run: int, *, claim: uuid.UUID, at_most: int, mine: Sequence[int]
 
 @transaction.atomic
 def store_results(run: int, results: Sequence[Result]) -> int:
-    """Keep what came, and cast the verdicts that are complete by it; how many results were new.
+    """Keep what came, and cast the verdicts or keep the outputs that follow; how many results were new.
 
     A result is kept whoever claims its call by now, since it was paid for; the second one of a call is not.
     """
@@ -150,6 +153,14 @@ def store_results(run: int, results: Sequence[Result]) -> int:
         row.verdicts_cast += settle_battles(row, battles, at=now)
     if outputs := [call for call in judged if call.output_id]:
         row.verdicts_cast += settle_outputs(row, outputs)
+    if asked := [call for call in answered if call.purpose == JudgeCall.Purpose.ANSWER]:
+        results_of = {call.prompt_id: by_call[call.pk] for call in asked}
+        keep_answers(
+            row,
+            {prompt: replace(one, text=clean(one.text)) for prompt, one in results_of.items()},
+        )
+        if row.state != JudgeRun.State.RUNNING:
+            follow_answers(row)
     row.claimed_until = lease_end()
     row.save(update_fields=_COUNTED)
     return len(changed)
@@ -170,6 +181,7 @@ def stop_run(run: int, *, error: str) -> None:
     if row.state in (JudgeRun.State.RUNNING, JudgeRun.State.QUEUED):
         row.state, row.error, row.claimed_until = JudgeRun.State.FAILED, error, None
         row.save(update_fields=["state", "error", "claimed_until"])
+        follow_answers(row)
 
 
 def clean(value: Any) -> Any:
@@ -235,6 +247,9 @@ def _spent(run: JudgeRun, following: JudgeCall) -> str:
 def _finish(run: JudgeRun) -> None:
     run.state, run.claimed_until, run.error = JudgeRun.State.DONE, None, ""
     run.finished_at = timezone.now()
+    if run.answers:
+        follow_answers(run)
+        note_answers(run)
 
 
 def _write(call: JudgeCall, result: Result, now: datetime) -> None:

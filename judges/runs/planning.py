@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, F, Sum
+from django.db.models import Avg, Count, F, QuerySet, Sum
 
 from arena.models import Output, Prompt
+from judges.endpoints.interface import Endpoint
 from judges.llm_judges import endpoint_of, protocol_of
-from judges.models import Judge, JudgeCall, Preparation, Score
+from judges.models import Judge, JudgeCall, JudgeRun, Preparation, Score
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.hearing import hearing_of
 from judges.runs.preparing import Scope
@@ -44,6 +45,8 @@ class RunPlan:
     most_cost: float
     seconds: float
     is_measured: bool  # replies and time are those of the judge's own earlier calls
+    prompts: int = 0  # of a system that is asked to answer them
+    left_out: int = 0  # prompts that were chosen and can't be asked: they weren't published
 
     note = (
         "An estimate from the lengths of the texts. Tokens are counted by the endpoint, and retries and "
@@ -89,15 +92,13 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         most_written += wanted * first.max_tokens
         preparations += wanted
     calls = asked + preparations
-    reply, latency, is_measured = _usual(judge)
+    reply, latency, is_measured = usual_call(judge.runs.all())
     reply = min(reply, size.max_tokens)
     input_tokens = (length - asked * (size.fixed - usual.fixed)) / BYTES_PER_TOKEN
     output_tokens = calls * reply
-    seconds = calls * latency / endpoint.concurrency
-    if endpoint.requests_per_minute:
-        seconds = max(seconds, 60 * calls / endpoint.requests_per_minute)
-    if endpoint.tokens_per_minute:
-        seconds = max(seconds, 60 * (input_tokens + output_tokens) / endpoint.tokens_per_minute)
+    seconds = seconds_of(
+        endpoint, calls=calls, latency=latency, tokens=input_tokens + output_tokens
+    )
     return RunPlan(
         battles=battles,
         calls=calls,
@@ -172,9 +173,19 @@ def _usual_reasons(judge: Judge) -> int:
     return sum(lengths) // len(lengths) if lengths else 0
 
 
-def _usual(judge: Judge) -> tuple[float, float, bool]:
-    """(tokens of a reply, seconds of a call) of the judge's latest calls, or the usual ones."""
-    run = judge.runs.filter(done__gt=0).order_by("-pk").first()
+def seconds_of(endpoint: Endpoint, *, calls: int, latency: float, tokens: float) -> float:
+    """How long calls take side by side, within the endpoint's limits."""
+    seconds = calls * latency / endpoint.concurrency
+    if endpoint.requests_per_minute:
+        seconds = max(seconds, 60 * calls / endpoint.requests_per_minute)
+    if endpoint.tokens_per_minute:
+        seconds = max(seconds, 60 * tokens / endpoint.tokens_per_minute)
+    return seconds
+
+
+def usual_call(runs: QuerySet[JudgeRun]) -> tuple[float, float, bool]:
+    """(tokens of a reply, seconds of a call, whether that was measured): of the latest of these runs' calls."""
+    run = runs.filter(done__gt=0).order_by("-pk").first()
     if run is not None:
         latest = JudgeCall.objects.filter(run=run, state=JudgeCall.State.DONE, from_cache=False)
         measured = latest.order_by("-pk").values("output_tokens", "latency_ms")[:MEASURED_ON]

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import JudgeCall, JudgeRun, Verdict
+from judges.runs.answers import write_calls
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.preparing import Scope, prepared, subject_of
 from judges.runs.scored import decide_from_scores
@@ -30,6 +31,28 @@ Side = Verdict.Side
 def make_rows(run: JudgeRun) -> JudgeRun:
     """Write the calls of a queued run, and let it run. Made anew from the start if a worker died at it."""
     run.calls.all().delete()
+    cast = 0
+    if run.system is not None:
+        write_calls(run, run.system)
+    else:
+        cast = _write_judging(run)
+    examples = run.examples
+    with transaction.atomic():
+        run = JudgeRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        run.total, run.done, run.failed = run.calls.count(), 0, 0
+        run.examples = examples
+        run.verdicts_cast = F("verdicts_cast") + cast
+        run.started_at, run.claimed_until, run.attempts = timezone.now(), None, 0
+        if run.state == JudgeRun.State.QUEUED:
+            run.state = JudgeRun.State.RUNNING
+        elif run.state == JudgeRun.State.CANCELLED:
+            run.calls.update(state=JudgeCall.State.CANCELLED)
+        run.save()
+    return run
+
+
+def _write_judging(run: JudgeRun) -> int:
+    """The calls of a judge's run; how many verdicts follow from scores that are there."""
     protocol = protocol_of(run.judge)
     run.examples = choose_examples(run.judge)
     size = size_of(
@@ -37,7 +60,6 @@ def make_rows(run: JudgeRun) -> JudgeRun:
         guidelines=run.arena.guidelines,
         examples=[one for _, one in load_examples(run.examples)],
     )
-    examples = run.examples
     cast = 0
     first = sizes_of_preparations(protocol)
     for batch in chosen(judge=run.judge, selection=run.selection):
@@ -55,18 +77,7 @@ def make_rows(run: JudgeRun) -> JudgeRun:
         JudgeRun.objects.filter(pk=run.pk).update(claimed_until=until)
         if not protocol.judges_battles:
             cast += decide_from_scores(run, {output for row in batch for output in row[3:5]})
-    with transaction.atomic():
-        run = JudgeRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
-        run.total, run.done, run.failed = run.calls.count(), 0, 0
-        run.examples = examples
-        run.verdicts_cast = F("verdicts_cast") + cast
-        run.started_at, run.claimed_until, run.attempts = timezone.now(), None, 0
-        if run.state == JudgeRun.State.QUEUED:
-            run.state = JudgeRun.State.RUNNING
-        elif run.state == JudgeRun.State.CANCELLED:
-            run.calls.update(state=JudgeCall.State.CANCELLED)
-        run.save()
-    return run
+    return cast
 
 
 def _of_battles(run: JudgeRun, batch: list[Chosen], size: Size) -> Iterator[JudgeCall]:

@@ -169,7 +169,7 @@ def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
     if failed_of := selection.get("failed_of"):
         battles = battles.filter(_failed(failed_of, "pk", "output_a", "output_b"))
     return battles.annotate(
-        spread=_spread("output_a_id", "output_b_id"),
+        spread=spread_of("output_a_id", "output_b_id"),
         battle_pk=F("pk"),
         pair_pk=F("pair_id"),
         prompt_pk=F("prompt_id"),
@@ -201,7 +201,7 @@ def _of_outputs(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
     ).order_by()
     nothing = Value(None, output_field=BigIntegerField())
     return outputs.annotate(
-        spread=_spread("pk", f"{other}__pk"),
+        spread=spread_of("pk", f"{other}__pk"),
         battle_pk=nothing,
         pair_pk=nothing,
         prompt_pk=F("prompt_id"),
@@ -262,20 +262,22 @@ def _any(conditions: list) -> Q:
     return either
 
 
-def _spread(a: str, b: str) -> Expression:
+def spread_of(a: str, b: str) -> Expression:
+    """By which a sample is taken."""
     return (F(a) % 2**31 * _FACTORS[0] + F(b) % 2**31 * _FACTORS[1]) % 2**32
 
 
 def _sizes(prompt: str, a: str, b: str) -> dict[str, Expression]:
     return {
-        "prompt_bytes": _bytes(Cast(f"{prompt}messages", TextField())),
-        "reference_bytes": _bytes(F(f"{prompt}reference")),
-        "a_bytes": _bytes(F(f"{a}text")),
-        "b_bytes": _bytes(F(f"{b}text")),
+        "prompt_bytes": bytes_of(Cast(f"{prompt}messages", TextField())),
+        "reference_bytes": bytes_of(F(f"{prompt}reference")),
+        "a_bytes": bytes_of(F(f"{a}text")),
+        "b_bytes": bytes_of(F(f"{b}text")),
     }
 
 
-def _bytes(text: Any) -> Expression:
+def bytes_of(text: Any) -> Expression:
+    """How long a text is where it is stored."""
     if connection.vendor == "postgresql":
         size = Func(text, function="OCTET_LENGTH", output_field=BigIntegerField())
     else:

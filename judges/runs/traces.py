@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from arena.models import Output, System
 from judges.disclosure import disclosed
 from judges.endpoints import cache
-from judges.endpoints.interface import Question
+from judges.endpoints.interface import Endpoint, Question
 from judges.llm_judges import MOST_REPETITIONS, ConfigurationError, endpoint_of, protocol_of
 from judges.models import CachedReply, JudgeCall, JudgeRun, Score, Verdict
 from judges.protocols.interface import MissingInput, Request
+from judges.runs import answers
 from judges.runs.cases import Materials, fence_of, load_calls
 from judges.runs.errors import RunError
 from judges.runs.preparing import (
@@ -56,12 +58,14 @@ class Asked:
 
 
 def asked_of(call: JudgeCall, *, run: JudgeRun) -> Asked:
-    """What the judge is asked by a call, rendered again. A handful of queries."""
+    """What the judge, or the system, is asked by a call, rendered again. A handful of queries."""
     try:
-        request = _request(call, run)
+        if run.system is not None:
+            endpoint, request = _request_of_answer(call, run.system)
+        else:
+            endpoint, request = endpoint_of(run.judge), _request(call, run)
     except (ConfigurationError, MissingInput, RunError) as error:
         return Asked(why_not=str(error))
-    endpoint = endpoint_of(run.judge)
     repetition = 0 if call.purpose == JudgeCall.Purpose.PREPARE else call.repetition
     key = cache.key_of_question(Question(endpoint, request, repetition))
     return Asked(
@@ -79,11 +83,15 @@ def asked_of(call: JudgeCall, *, run: JudgeRun) -> Asked:
 
 @dataclass(frozen=True, slots=True)
 class LedTo:
-    """What the judge made of the subject of a call: verdicts of its battle, or scores of its output."""
+    """What the judge made of the subject of a call: verdicts of its battle, or scores of its output.
+
+    ``output`` is what a system answered; also where it was there before, or came from elsewhere.
+    """
 
     verdicts: list[Verdict]
     scores: list[Score]
     others: list[JudgeCall]  # of the same run, about the same battle or output
+    output: Output | None = None
 
 
 def led_to(call: JudgeCall, *, run: JudgeRun) -> LedTo:
@@ -92,6 +100,9 @@ def led_to(call: JudgeCall, *, run: JudgeRun) -> LedTo:
         about = {"battle": call.battle_id}
     elif call.output_id:
         about = {"output": call.output_id}
+    elif call.purpose == JudgeCall.Purpose.ANSWER:
+        of_system = Output.objects.filter(system=run.system_id, prompt=call.prompt_id)
+        return LedTo([], [], [], of_system.first())
     else:
         return LedTo([], [], [])
     others = run.calls.filter(**about).exclude(pk=call.pk).defer("text", "parse").order_by("pk")
@@ -106,6 +117,14 @@ def led_to(call: JudgeCall, *, run: JudgeRun) -> LedTo:
     else:
         scores = list(Score.objects.filter(**about, **same))
     return LedTo(verdicts, scores, list(others[:MOST_OTHERS]))
+
+
+def _request_of_answer(call: JudgeCall, system: System) -> tuple[Endpoint, Request]:
+    asked = answers.Asked.of(system)
+    [request] = asked.requests_of(system.arena, [call.prompt])
+    if request is None:
+        raise MissingInput(answers.NOT_ASKED)
+    return asked.endpoint, request
 
 
 def _request(call: JudgeCall, run: JudgeRun) -> Request:

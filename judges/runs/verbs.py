@@ -1,4 +1,7 @@
-"""What people do with the runs of LLM judges. Every verb can be repeated, and leaves an audit entry once."""
+"""What people do with the runs of LLM judges and systems.
+
+Every verb can be repeated, and leaves an audit entry once.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +13,10 @@ from django.db import transaction
 from django.db.models import Count, Max
 
 from arena.audit import note
+from arena.models import System
 from judges.llm_judges import protocol_of
 from judges.models import Judge, JudgeCall, JudgeRun
+from judges.runs.answers import follow_answers, measure_calls, plan_of_answers
 from judges.runs.calls import locked
 from judges.runs.errors import RunError
 from judges.runs.planning import RunPlan, plan_of
@@ -58,12 +63,14 @@ def plan_run(
         state=State.PLANNED,
         selection=checked_selection(selection, arena=judge.arena),
         created_by=known,
-        **_checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls),
+        **checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls),
     )
 
 
 def plan(run: JudgeRun) -> RunPlan:
     """What the run would ask, and its estimated tokens, price and time, as things are now."""
+    if run.system is not None:
+        return plan_of_answers(system=run.system, selection=run.selection)
     return plan_of(judge=run.judge, selection=run.selection)
 
 
@@ -74,6 +81,9 @@ def confirm_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
     if run.state == State.CANCELLED:
         raise RunError(f"Run {run.pk} was cancelled: plan a new one.")
     if run.state == State.PLANNED:
+        if run.system_id is not None:
+            # Whoever changes what the system is asked with waits, or is waited for.
+            System.objects.select_for_update().get(pk=run.system_id)
         _change(run, State.QUEUED, actor, "start run")
         request_work(run)
     return run
@@ -89,6 +99,7 @@ def pause_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
         raise RunError(
             f"Run {run.pk} is {run.get_state_display().lower()}: only a run under way pauses."
         )
+    follow_answers(run)
     return _change(run, State.PAUSED, actor, "pause run")
 
 
@@ -112,7 +123,7 @@ def resume_run(
         raise RunError(
             f"Run {run.pk} is {run.get_state_display().lower()}: only one that paused or failed is resumed."
         )
-    limits = _checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls)
+    limits = checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls)
     for name, value in limits.items():
         if value is not None:
             setattr(run, name, value)
@@ -134,6 +145,7 @@ def cancel_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
     run.calls.filter(state=JudgeCall.State.OPEN).update(
         state=JudgeCall.State.CANCELLED, claim=None, claimed_until=None
     )
+    follow_answers(run)
     return _change(run, State.CANCELLED, actor, "cancel run")
 
 
@@ -152,6 +164,7 @@ def retry_failed(*, run: JudgeRun, failure: str = "", actor: Any = None) -> int:
         state=JudgeCall.State.OPEN, failure="", error="", text="", finished_at=None
     )
     if count:
+        measure_calls(run)
         run.failed -= count
         _go_on(run, actor, "retry run", calls=count)
     return count
@@ -203,7 +216,8 @@ def _change(run: JudgeRun, state: str, actor: Any, act: str, **details: Any) -> 
     return run
 
 
-def _checked_limits(**limits: Any) -> dict[str, Any]:
+def checked_limits(**limits: Any) -> dict[str, Any]:
+    """The same. Raises RunError."""
     for name, value in limits.items():
         if value is not None and not 0 < value < 10**8:
             raise RunError(f"{name} must be more than 0 and less than 100,000,000.")
