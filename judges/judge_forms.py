@@ -305,6 +305,12 @@ class TryForm(forms.Form):
         self.fields["key"].initial = uuid.uuid4
 
 
+class CouncilForm(forms.Form):
+    """A council of the systems that have an endpoint."""
+
+    name = forms.CharField(max_length=120, label="Name of the council")
+
+
 class JuryForm(forms.Form):
     """Who sits on a jury, and by which rule."""
 

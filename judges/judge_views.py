@@ -17,9 +17,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from arena.access import managed_arena
 from arena.fragments import answers_in_parts, wants_part
 from arena.markdown import printable
-from arena.models import Arena, Battle
+from arena.models import Arena, Battle, System
 from judges.endpoints.interface import CallError
-from judges.judge_forms import MOST_TIERS, CascadeForm, JuryForm, LLMJudgeForm, TryForm
+from judges.judge_forms import MOST_TIERS, CascadeForm, CouncilForm, JuryForm, LLMJudgeForm, TryForm
 from judges.llm_judges import ConfigurationError, make_llm_judge, new_version
 from judges.models import CascadeRequest, Judge, Outcome, Trial, Verdict
 from judges.presets import PRESETS, preset_named
@@ -344,12 +344,24 @@ def _people_on(battle: Battle) -> str:
 @form_page
 @login_required
 def new_jury(request: HttpRequest, arena: str) -> HttpResponse:
+    from judges.juries.councils import make_council
     from judges.juries.making import MEMBERS, JuryError, make_jury
 
     place = managed_arena(request.user, arena)
     members = list(Judge.objects.filter(arena=place, kind__in=MEMBERS)[:MOST_JUDGES])
-    form = JuryForm(request.POST or None, judges=members)
-    if request.method == "POST" and form.is_valid():
+    n_endpoints = System.objects.filter(arena=place).exclude(endpoint={}).count()
+    wants_council = "council" in request.POST
+    form = JuryForm(None if wants_council else request.POST or None, judges=members)
+    council = CouncilForm(request.POST if wants_council else None, auto_id="council_%s")
+    if wants_council and council.is_valid():
+        try:
+            made = make_council(arena=place, name=council.cleaned_data["name"], actor=request.user)
+        except (JuryError, ConfigurationError) as error:
+            council.add_error(None, str(error))
+        else:
+            messages.success(request, f"{made} is made. Next: plan a run of each of its members.")
+            return redirect("ratings:judge", place.slug, made.slug)
+    if request.method == "POST" and not wants_council and form.is_valid():
         try:
             jury = make_jury(
                 arena=place,
@@ -369,8 +381,15 @@ def new_jury(request: HttpRequest, arena: str) -> HttpResponse:
                 "whenever they change.",
             )
             return redirect("ratings:judge", place.slug, jury.slug)
-    context = {"arena": place, "form": form, "members": members}
-    return render(request, "judges/new_jury.html", context, status=422 if form.errors else 200)
+    context = {
+        "arena": place,
+        "form": form,
+        "members": members,
+        "council": council,
+        "n_endpoints": n_endpoints,
+    }
+    wrong = form.errors or council.errors
+    return render(request, "judges/new_jury.html", context, status=422 if wrong else 200)
 
 
 @form_page
