@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from judges.endpoints.interface import Endpoint
 
-APIS = ("chat", "reward", "score", "rerank")  # the last three: forms of reward models
+# Chat completions, providers' own forms, and those of reward models.
+APIS = ("chat", "anthropic", "gemini", "converse", "reward", "score", "rerank")
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
     *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute", "api"),

@@ -23,6 +23,9 @@ PROTOCOLS = (
 )
 API_NAMES = {
     "chat": "Chat completions (OpenAI, vLLM, Ollama, …)",
+    "anthropic": "Anthropic: /messages",
+    "gemini": "Gemini: /models/…:generateContent",
+    "converse": "Amazon Bedrock: /model/…/converse",
     "reward": "Reward model: /reward",
     "score": "Reward model: /score",
     "rerank": "Reranker: /rerank",

@@ -2,6 +2,7 @@
 
 plain                 replies "A" with probabilities if they are asked for, and true usage
 status:429:7          that status, with Retry-After: 7 if it is there
+wrong-key             a 400 as Gemini tells it
 flaky:2:500:NAME      that status twice, then as "plain"; NAME keeps counts apart
 unreadable:2:NAME     "???" twice, then "A"
 usage:{JSON}          as "plain", with that usage
@@ -12,6 +13,7 @@ and the words of SPECIAL below
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -87,7 +89,9 @@ class MisbehavingEndpoint:
             self.in_flight -= 1
 
     async def _answer(self, body: dict[str, Any], path: str, send) -> None:
-        model = body.get("model", "rerank")
+        # Gemini and Converse have the model in the path.
+        named = re.search(r"/models?/(.+?)(?::generateContent|/converse)$", path)
+        model = named[1] if named else body.get("model", "rerank")
         kind, _, rest = model.partition(":")
         text, usage = "A", USAGE
         if kind in SPECIAL:
@@ -96,6 +100,9 @@ class MisbehavingEndpoint:
         if kind == "status":
             status, _, wait = rest.partition(":")
             await _send(send, int(status), {"error": {"message": "No."}}, wait=wait)
+            return
+        if kind == "wrong-key":
+            await _send(send, 400, {"error": {"details": [{"reason": "API_KEY_INVALID"}]}})
             return
         if kind == "flaky":
             times, status, *_ = rest.split(":")
@@ -116,6 +123,40 @@ class MisbehavingEndpoint:
         answer: Any = {"id": "1", "model": model, "choices": [choice], "usage": usage}
         if path.endswith("/reward"):
             answer = {"score": 0.75, "usage": usage}
+        elif path.endswith("/messages"):
+            answer = {
+                "id": "msg_1",
+                "model": model,
+                "content": [{"type": "thinking", "thinking": "B?"}, {"type": "text", "text": text}],
+                "stop_reason": "end_turn",
+                "usage": {"input_tokens": 2, "cache_read_input_tokens": 10, "output_tokens": 1},
+            }
+        elif path.endswith(":generateContent"):
+            chosen = {"token": "A", "logProbability": -0.1}
+            other = {"token": "B", "logProbability": -2.4}
+            answer = {
+                "candidates": [
+                    {
+                        "content": {"parts": [{"text": "B?", "thought": True}, {"text": text}]},
+                        "finishReason": "STOP",
+                        "logprobsResult": {
+                            "chosenCandidates": [chosen],
+                            "topCandidates": [{"candidates": [chosen, other]}],
+                        },
+                    }
+                ],
+                "usageMetadata": {
+                    "promptTokenCount": 12,
+                    "candidatesTokenCount": 1,
+                    "thoughtsTokenCount": 4,
+                },
+            }
+        elif path.endswith("/converse"):
+            answer = {
+                "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+                "stopReason": "end_turn",
+                "usage": {"inputTokens": 12, "outputTokens": 1, "totalTokens": 13},
+            }
         elif path.endswith("/score"):
             answer = {"data": [{"index": 0, "score": 0.5}], "usage": usage}
         elif path.endswith("/rerank"):

@@ -20,6 +20,7 @@ from judges.endpoints.database import Batches, DatabaseThread
 from judges.endpoints.gate import Gate
 from judges.endpoints.interface import RETRIED, Answer, CallError, Endpoint, Failure, Question
 from judges.endpoints.pacing import Limits
+from judges.endpoints.providers import PROVIDERS
 from judges.endpoints.reward import FORMS, RewardClient
 from judges.protocols.interface import FinalReply, Reply, Request, UnreadableReply
 
@@ -52,11 +53,12 @@ class Asker:
 
     async def __aenter__(self) -> Self:
         endpoint, patience = self.endpoint, self.patience
-        if endpoint.api not in ("chat", *FORMS):
+        clients = {"chat": ChatClient, **dict.fromkeys(FORMS, RewardClient), **PROVIDERS}
+        if endpoint.api not in clients:
             raise CallError(
                 Failure.NOT_ALLOWED, f"There is no way of asking called {endpoint.api!r}."
             )
-        client = RewardClient if endpoint.api in FORMS else ChatClient
+        client = clients[endpoint.api]
         limits = Limits(
             concurrency=endpoint.concurrency,
             requests_per_minute=endpoint.requests_per_minute,

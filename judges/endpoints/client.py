@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx2
 import openai  # noqa: TID251 (this is the place for it)
@@ -42,6 +42,8 @@ class ChatClient:
     """Asks a server that speaks the chat-completions protocol. ``async with`` opens and closes connections."""
 
     path = "/chat/completions"
+    key_header = ("Authorization", "Bearer {}")  # its name, and its value around the key
+    headers: ClassVar[dict[str, str]] = {}  # that go with every request
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -55,7 +57,9 @@ class ChatClient:
 
     async def __aenter__(self) -> Self:
         self._http = httpx2.AsyncClient(
-            transport=Wire(self._site, key=self._key),
+            transport=Wire(
+                self._site, key=self._key, key_header=self.key_header, more=self.headers
+            ),
             follow_redirects=False,
             trust_env=False,  # no proxies and no .netrc
             timeout=self.endpoint.timeout,
@@ -78,9 +82,8 @@ class ChatClient:
         begin = time.perf_counter()
         response = await self._post(self.body(question))
         payload = self._json(response)
-        usage = as_mapping(payload.get("usage")) if isinstance(payload, dict) else {}
-        read = _count(usage.get("prompt_tokens"), at_least=1)
-        written = _count(usage.get("completion_tokens"))
+        stated_read, stated_written = self.usage(payload)
+        read, written = _count(stated_read, at_least=1), _count(stated_written)
         cost = self._cost(read, written)
         try:
             reply, raw = self.reply(payload)
@@ -114,6 +117,11 @@ class ChatClient:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         return body
 
+    def usage(self, payload: Any) -> tuple[Any, Any]:
+        """(tokens read, tokens written), as the server states them."""
+        usage = as_mapping(as_mapping(payload).get("usage"))
+        return usage.get("prompt_tokens"), usage.get("completion_tokens")
+
     def reply(self, payload: Any) -> tuple[Reply, dict[str, Any]]:
         """The reply in what the server sent, and what else is worth keeping. Raises CallError."""
         payload = as_mapping(payload)
@@ -141,7 +149,7 @@ class ChatClient:
         raw = {
             name: payload[name]
             for name in ("id", "model", "system_fingerprint", "usage")
-            if _worth_keeping(payload.get(name))
+            if worth_keeping(payload.get(name))
         }
         return Reply(text=text, tokens=_tokens(choice.get("logprobs")), finish=finish), raw
 
@@ -276,7 +284,7 @@ def as_mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _worth_keeping(value: Any) -> bool:
+def worth_keeping(value: Any) -> bool:
     """Whether it is there, not too long, and JSON as databases know it."""
     try:
         return value is not None and len(json.dumps(value, allow_nan=False)) < 2_000
@@ -309,7 +317,11 @@ def _tokens(logprobs: Any) -> tuple[Token, ...] | None:
 
 
 def _pair(entry: Mapping[str, Any]) -> tuple[str, float]:
-    text, logprob = entry["token"], entry["logprob"]
+    return token_pair(entry["token"], entry["logprob"])
+
+
+def token_pair(text: Any, logprob: Any) -> tuple[str, float]:
+    """A token with the logarithm of its probability. Raises ValueError or TypeError where it can't be one."""
     if not isinstance(text, str) or isinstance(logprob, bool):
         raise ValueError("A token is a text with a number.")
     logprob = float(logprob)

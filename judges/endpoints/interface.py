@@ -67,7 +67,8 @@ class Endpoint:
     concurrency: int = 8
     requests_per_minute: int = 0  # 0: no limit
     tokens_per_minute: int = 0
-    api: str = "chat"  # or a reward model's: see judges/endpoints/reward.py
+    # Or a provider's own (judges/endpoints/providers.py), or a reward model's (reward.py).
+    api: str = "chat"
 
 
 @dataclass(frozen=True, slots=True)

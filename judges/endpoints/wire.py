@@ -1,7 +1,7 @@
 """What goes over the wire: to a checked address only, with our headers only; and not too much back."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import httpx2
 
@@ -20,8 +20,21 @@ class Wire(httpx2.AsyncBaseTransport):
     environment (organisation, custom headers, another key) stay here.
     """
 
-    def __init__(self, site: Site, *, key: str, largest: int = LARGEST_REPLY) -> None:
-        self._site, self._key, self._largest = site, key, largest
+    def __init__(
+        self,
+        site: Site,
+        *,
+        key: str,
+        key_header: tuple[str, str] = ("Authorization", "Bearer {}"),
+        more: Mapping[str, str] | None = None,
+        largest: int = LARGEST_REPLY,
+    ) -> None:
+        self._site, self._largest = site, largest
+        sent = {"User-Agent": "Jurybox", "Accept-Encoding": "identity", **(more or {})}
+        if key:
+            name, value = key_header
+            sent[name] = value.format(key)
+        self._headers = [(name.encode(), value.encode()) for name, value in sent.items()]
         self._inner = httpx2.AsyncHTTPTransport(
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100)
         )
@@ -38,9 +51,7 @@ class Wire(httpx2.AsyncBaseTransport):
             self._addresses = await addresses_of(self._site)
             self._resolved = time.monotonic()
         headers = [(n, v) for n, v in request.headers.raw if n.lower().decode() in SENT_HEADERS]
-        headers += [(b"User-Agent", b"Jurybox"), (b"Accept-Encoding", b"identity")]
-        if self._key:
-            headers.append((b"Authorization", f"Bearer {self._key}".encode()))
+        headers += self._headers
         response = await self._send(request, headers)
         if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             await response.aclose()

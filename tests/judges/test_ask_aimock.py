@@ -49,13 +49,13 @@ def endpoint(address: str, settings, monkeypatch) -> Endpoint:
     return Endpoint(address, "judge", key_name="AIMOCK_KEY", input_price=1.0, output_price=2.0)
 
 
-def ask(endpoint: Endpoint, text: str):
+def ask(endpoint: Endpoint, text: str, *, probabilities: int = 5):
     async def once():
         request = Request(
             ({"role": "system", "content": "You judge."}, {"role": "user", "content": text}),
             max_tokens=20,
             schema={"type": "object", "properties": {"choice": {"enum": ["A", "B"]}}},
-            top_logprobs=5,
+            top_logprobs=probabilities,
         )
         async with Asker(endpoint, patience=Patience(attempts=1)) as asker:
             return await asker.ask(
@@ -84,3 +84,27 @@ def test_its_500_is_a_server_error_and_is_kept(endpoint: Endpoint):
         ask(endpoint, "You are broken.")
     assert (error.value.failure, error.value.status) == (Failure.SERVER, 500)
     assert "Down" in error.value.text
+
+
+@pytest.mark.parametrize(
+    ("api", "below"), [("anthropic", "/v1"), ("gemini", "/v1beta"), ("converse", "")]
+)
+def test_it_takes_the_other_forms_of_providers_for_theirs(
+    address: str, settings, monkeypatch, api: str, below: str
+):
+    url = address.removesuffix("/v1") + below
+    settings.ENDPOINTS, settings.ENDPOINT_KEYS = [url], {url: ("AIMOCK_KEY",)}
+    monkeypatch.setenv("AIMOCK_KEY", "sk-for-nobody")
+    endpoint = Endpoint(
+        url, "a-model", key_name="AIMOCK_KEY", api=api, input_price=1.0, output_price=2.0
+    )
+    answer, reading = ask(endpoint, "Which is better, A or B?", probabilities=0)
+    assert reading == {"choice": "A"}
+    assert answer.reply.finish == "stop"
+    assert (answer.input_tokens, answer.output_tokens) == (31, 7)
+    with pytest.raises(CallError) as error:
+        ask(endpoint, "You are asked too often.", probabilities=0)
+    assert error.value.failure == Failure.RATE_LIMITED
+    with pytest.raises(CallError) as error:
+        ask(endpoint, "You are broken.", probabilities=0)
+    assert error.value.failure == Failure.SERVER
