@@ -77,7 +77,6 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "judges:run-new": lambda world: [[world.arena.slug]],
     "judges:run": lambda world: [[world.arena.slug, run.pk] for run in (world.run, world.planned)],
     "judges:run-calls": lambda world: [[world.arena.slug, world.run.pk]],
-    "judges:verdict": lambda world: [[world.arena.slug, world.run.verdicts.earliest("pk").pk]],
     "judges:call": lambda world: [[world.arena.slug, world.run.calls.earliest("pk").pk]],
     "arena:tokens": lambda world: [[]],
     "judges:account": lambda world: [[]],
