@@ -81,6 +81,19 @@ def may_vote(user: Any, arena: Arena) -> str:
     return "" if role_of(user, arena) else NEEDS_MEMBERSHIP
 
 
+def may_ask_models(user: Any) -> str:
+    """Empty when the maintainer may have models asked; otherwise a sentence: see JURYBOX_WHO_ASKS_MODELS.
+
+    ``user`` is None where a command asks: whoever runs commands is the operator.
+    """
+    if user is None or user.is_staff or settings.WHO_ASKS_MODELS == "maintainers":
+        return ""
+    return (
+        "On this site only staff have models asked, since that may cost money: ask whoever runs it to do this, "
+        "or to set JURYBOX_WHO_ASKS_MODELS to maintainers."
+    )
+
+
 def may_make_arenas(user: Any) -> bool:
     """Whether the account may make arenas: see the setting JURYBOX_WHO_MAKES_ARENAS."""
     return user.is_staff or (user.is_authenticated and settings.WHO_MAKES_ARENAS == "accounts")

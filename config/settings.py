@@ -280,6 +280,12 @@ if WHO_MAKES_ARENAS not in ("accounts", "staff"):
     raise ImproperlyConfigured(
         f"JURYBOX_WHO_MAKES_ARENAS must be accounts or staff, not {WHO_MAKES_ARENAS!r}."
     )
+# Whoever asks a model spends the operator's money, and anybody may be a maintainer of an arena of their own.
+WHO_ASKS_MODELS = env.text("JURYBOX_WHO_ASKS_MODELS", "staff")
+if WHO_ASKS_MODELS not in ("maintainers", "staff"):
+    raise ImproperlyConfigured(
+        f"JURYBOX_WHO_ASKS_MODELS must be maintainers or staff, not {WHO_ASKS_MODELS!r}."
+    )
 LARGEST_UPLOAD = 20 * 2**20  # bytes
 # Files that were checked and wait for a second look before they are added.
 UPLOADS_DIR = VAR_DIR / "uploads"

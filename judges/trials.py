@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
 
+from arena.access import may_ask_models
 from arena.models import Arena, Battle
 from judges.endpoints.interface import CallError, Endpoint, Failure, Question
 from judges.llm_judges import checked_configuration, endpoint_of, protocol_of
@@ -64,6 +65,8 @@ def start_trial(
     # Here, since it takes addresses apart and reads the operator's lists.
     from judges.endpoints.allowed import check_endpoint
 
+    if refusal := may_ask_models(actor):
+        raise RunError(refusal)
     complete = checked_configuration(configuration)
     Arena.objects.select_for_update().get(pk=arena.pk)
     if found := Trial.objects.filter(arena=arena, key=key).first():

@@ -36,6 +36,12 @@ def django_db_use_migrations(django_db_use_migrations) -> bool:
     return django_db_use_migrations and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
 
 
+@pytest.fixture(autouse=True)
+def maintainers_ask_models(settings) -> None:
+    """As a lab among friends has it; test_who_asks_models.py is about the others."""
+    settings.WHO_ASKS_MODELS = "maintainers"
+
+
 @pytest.fixture
 def small_arena(db) -> Arena:
     return cast.make_small_arena()

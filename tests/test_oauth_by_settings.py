@@ -57,6 +57,7 @@ def test_with_a_client_the_page_offers_github_and_the_policy_lets_the_form_throu
         ({"JURYBOX_EMAIL_URL": "smtp://a:hunter2@b:port"}, "JURYBOX_EMAIL_URL must look like"),
         ({"JURYBOX_EMAIL_URL": "smtp://b"}, "JURYBOX_EMAIL_FROM must be the address"),
         ({"JURYBOX_WHO_MAKES_ARENAS": "all"}, "must be accounts or staff, not 'all'"),
+        ({"JURYBOX_WHO_ASKS_MODELS": "all"}, "must be maintainers or staff, not 'all'"),
     ],
 )
 def test_what_is_wrong_stops_the_start_without_repeating_a_password(tmp_path, variables, says):

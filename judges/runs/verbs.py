@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max
 
+from arena.access import may_ask_models
 from arena.audit import note
 from arena.models import System
 from judges.llm_judges import protocol_of
@@ -81,6 +82,7 @@ def confirm_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
     if run.state == State.CANCELLED:
         raise RunError(f"Run {run.pk} was cancelled: plan a new one.")
     if run.state == State.PLANNED:
+        _must_be_allowed(run, actor)
         if run.system_id is not None:
             # Whoever changes what the system is asked with waits, or is waited for.
             System.objects.select_for_update().get(pk=run.system_id)
@@ -123,6 +125,7 @@ def resume_run(
         raise RunError(
             f"Run {run.pk} is {run.get_state_display().lower()}: only one that paused or failed is resumed."
         )
+    _must_be_allowed(run, actor)
     limits = checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls)
     for name, value in limits.items():
         if value is not None:
@@ -157,6 +160,7 @@ def retry_failed(*, run: JudgeRun, failure: str = "", actor: Any = None) -> int:
         raise RunError(
             f"Run {run.pk} is {run.get_state_display().lower()}: nothing of it has failed."
         )
+    _must_be_allowed(run, actor)
     calls = run.calls.filter(state=JudgeCall.State.ERROR)
     if failure:
         calls = calls.filter(failure=failure)
@@ -200,6 +204,12 @@ def request_work(run: JudgeRun) -> None:
             work_on_run.delay(run.pk)
 
     transaction.on_commit(send)
+
+
+def _must_be_allowed(run: JudgeRun, actor: Any) -> None:
+    """Raises RunError for somebody who may not have models asked. Programs cost nothing."""
+    if run.makes_calls and (refusal := may_ask_models(actor)):
+        raise RunError(refusal)
 
 
 def _go_on(run: JudgeRun, actor: Any, act: str, **details: Any) -> None:
