@@ -2,17 +2,22 @@
 
 import csv
 import io
+import uuid
 from decimal import Decimal
 
 import pytest
 from django.test import Client
 
 from judges import tasks
+from judges.answering import make_system, plan_answers
 from judges.endpoints.interface import CallError, Failure
 from judges.models import Judge, JudgeRun
 from judges.programs import program_named
 from judges.runs import confirm_run, make_program_judge, pause_run, plan_run, work_on
+from judges.runs.answers import Asked
+from judges.runs.calls import Result, claim_calls, store_results
 from judges.runs.progress import WHAT_TO_DO
+from judges.runs.rows import make_rows
 from tests import cast
 from tests.accounts import client_of, make_member
 from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
@@ -334,6 +339,39 @@ def test_a_run_that_no_worker_takes_up_says_so(client, planned):
     assert "No worker has taken it up" in page_of(client, f"{planned.pk}/")
     pause_run(run=planned)
     assert "No worker has taken it up" not in page_of(client, f"{planned.pk}/")
+
+
+def test_a_run_of_a_system_speaks_of_prompts_and_outputs(client, arena):
+    endpoint = {"url": "http://127.0.0.1:9/v1", "model": "a-model", "parameters": {"top_p": 0.5}}
+    system = make_system(
+        arena=arena, name="Dora", configuration={"endpoint": endpoint, "system_prompt": "Rhyme!"}
+    )
+    ids = list(arena.prompts.values_list("pk", flat=True))[:3]
+    run = plan_answers(system=system, selection={"prompts": ids})
+    page = page_of(client, f"{run.pk}/")
+    assert "3 calls, for about" in page
+    assert f"Prompts {ids[0]}, {ids[1]} and {ids[2]}." in page
+    assert f"systems/{system.slug}/" in page
+    assert "Dora" in page_of(client)
+    do(client, run, "confirm")
+    make_rows(run)
+    calls = list(run.calls.order_by("pk"))
+    answer = {"text": "Roses rhyme.", "asked": Asked.of(system)}
+    store_results(run.pk, [Result(call.pk, **answer) for call in calls[:2]])
+    failed = Result(calls[2].pk, failure=Failure.CUT_OFF, error="Half an answer.")
+    store_results(run.pk, [failed])
+    claim_calls(run.pk, claim=uuid.uuid4(), at_most=1, mine=[])
+    page = page_of(client, f"{run.pk}/")
+    assert "1 call of 3 failed; what they belong to has no output." in page
+    assert "Plan a new run of only what failed" not in page
+    page = page_of(client, f"{run.pk}/calls/")
+    assert page.count('<th scope="row"') == 3
+    response = client.get(f"/a/poems/calls/{calls[0].pk}/")
+    page = response.content.decode()
+    assert "Rhyme!" in page
+    assert "<dt>top_p</dt><dd>0.5</dd>" in page
+    assert "of 12 characters, on the prompt’s page" in page
+    assert "1 call will be asked again." in do(client, run, "retry")
 
 
 # --- its calls --------------------------------------------------------------------------------------------
