@@ -1,6 +1,7 @@
 """What a page says of a jury or a cascade: where its verdicts come from, and what a cascade may claim."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from judges.models import Derivation, Judge
@@ -51,7 +52,9 @@ class Derived:
         exam = self.judge.configuration.get("exam", {}).get("members", {})
         counted = self.figures.get("members", {})
         found = []
-        for member in self.judge.configuration.get("members", []):
+        members = self.judge.configuration.get("members", [])
+        second = self.judge.configuration.get("second", [])
+        for member, again in zip_longest(members, second):
             slug = member["slug"]
             counts = counted.get(slug, {})
             voted, dissented = counts.get("voted", 0), counts.get("dissented", 0)
@@ -62,10 +65,15 @@ class Derived:
                     "dissented": dissented,
                     "share": dissented / voted if voted else None,
                     "changed": counts.get("changed"),
+                    "second": again and again["slug"],
                     "exam": exam.get(slug),
                 }
             )
         return found
+
+    @property
+    def discusses(self) -> bool:
+        return "second" in self.judge.configuration
 
     @property
     def has_exam(self) -> bool:

@@ -173,6 +173,7 @@ class LLMJudgeForm(forms.Form):
 
     def __init__(self, *args: Any, of: Judge | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.of = of
         self.fields["key"].initial = uuid.uuid4
         names = [("", "None: the server wants no key")]
         listed = list(
@@ -226,7 +227,10 @@ class LLMJudgeForm(forms.Form):
         options = {
             name: typed[name] for name in OPTIONS if name in known and typed[name] is not None
         }
-        return {
+        # Whom it hears before it decides is no field: a new version hears the same.
+        before = self.of.configuration if self.of else {}
+        heard = {name: before[name] for name in ("discussion",) if name in before}
+        return heard | {
             "endpoint": endpoint,
             "protocol": {"name": typed["protocol"], "options": options},
             "both_orders": typed["both_orders"],

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 
 from judges import derivations
 from judges.derivations import derive
@@ -18,7 +19,9 @@ from judges.protocols.interface import Case, Choice, MissingInput, Opinion, Repl
 from judges.protocols.texts import LONGEST_REASONS
 from judges.runs import RunError, confirm_run, plan, plan_run, resume_run, work_on
 from judges.runs.cases import fence_of
-from tests import cast
+from tests import accounts, cast
+from tests.accounts import client_of
+from tests.judges.test_judge_pages import filled
 
 pytestmark = pytest.mark.django_db
 A, B, TIE, BAD = Outcome
@@ -333,6 +336,22 @@ def test_another_committee_of_the_same_member_hears_others_and_is_another_versio
     assert (first.slug, second.slug) == ("one-after-discussion", "one-after-discussion-v2")
     assert (first.family, second.version) == ("Family of One", 2)
     assert second_round(arena=arena, members=[one, two])[0] == first
+
+
+def test_pages_name_who_decides_once_more_and_a_new_version_hears_the_same(arena):
+    client = client_of(accounts.make_member(arena, "maintainer"))
+    members = [make_member(arena, name) for name in ("One", "Two")]
+    make_jury(arena=arena, name="Committee", members=members, rule="committee")
+    page = client.get(reverse("ratings:judge", args=[arena.slug, "committee"])).content.decode()
+    assert reverse("ratings:judge", args=[arena.slug, "two-after-discussion"]) in page
+    assert "Changed its mind" in page
+    second = Judge.objects.get(slug="two-after-discussion")
+    address = reverse("judges:judge-version", args=[arena.slug, second.slug])
+    response = client.post(address, filled(client.get(address), max_tokens="99"))
+    assert response.status_code == 302, response.context["form"].errors
+    newer = Judge.objects.get(name=second.name, version=2)
+    assert newer.configuration["protocol"]["options"]["max_tokens"] == 99
+    assert newer.configuration["discussion"] == second.configuration["discussion"]
 
 
 def test_the_command_says_which_judges_are_to_be_asked(arena):
