@@ -341,6 +341,15 @@ def test_a_run_that_no_worker_takes_up_says_so(client, planned):
     assert "No worker has taken it up" not in page_of(client, f"{planned.pk}/")
 
 
+def test_who_may_not_have_models_asked_is_told_before_pressing(client, ended, settings):
+    settings.WHO_ASKS_MODELS = "staff"
+    said = "On this site only staff have models asked"
+    assert said in page_of(client, f"{ended.pk}/")
+    assert said in page_of(client, "new/")
+    assert said in do(client, ended, "retry")
+    assert ended.state == "done"
+
+
 def test_a_run_of_a_system_speaks_of_prompts_and_outputs(client, arena):
     endpoint = {"url": "http://127.0.0.1:9/v1", "model": "a-model", "parameters": {"top_p": 0.5}}
     system = make_system(
