@@ -1,10 +1,11 @@
-"""Workers at the run of an LLM judge are killed, and nothing is lost, doubled or asked twice without need."""
+"""Workers at an LLM judge's run are killed, and their broker: nothing is lost, doubled or asked in vain."""
 
 import asyncio
 import hashlib
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -26,7 +27,8 @@ from tests.workers import Installation
 # More by hand, to measure.
 CALLS = int(os.environ.get("TEST_KILLED_CALLS", "400"))
 WORKERS = int(os.environ.get("TEST_KILLED_WORKERS", "1"))
-KILLS = int(os.environ.get("TEST_KILLS", "2"))
+KILLS = int(os.environ.get("TEST_KILLS", "3"))
+BROKER_DIES_AT = 2  # of the kills
 CONCURRENCY = 8
 REPLY = {"choices": [{"message": {"content": '{"verdict": "A"}'}, "finish_reason": "stop"}]}
 
@@ -120,14 +122,16 @@ def run(installation: Installation, model: Model) -> JudgeRun:
         return confirm_run(run=plan_run(judge=judge, selection={}))
 
 
-def test_a_run_whose_workers_are_killed_completes_by_itself(
+def test_a_run_whose_workers_and_broker_are_killed_completes_by_itself(
     installation: Installation,
     model: Model,
     run: JudgeRun,
 ):
     environment = {"JURYBOX_ENDPOINTS": model.url, "JURYBOX_RUN_WORKERS": str(WORKERS)}
-    workers = [installation.start_worker(**environment) for _ in range(WORKERS)]
     swept = 0.0
+
+    def start_workers() -> list[subprocess.Popen]:
+        return [installation.start_worker(**environment) for _ in range(WORKERS)]
 
     def is_answered(share: float) -> bool:
         nonlocal swept
@@ -138,6 +142,7 @@ def test_a_run_whose_workers_are_killed_completes_by_itself(
         assert run.error == ""
         return run.done >= share * CALLS
 
+    workers = start_workers()
     lost = 0
     for kill in range(1, KILLS + 1):
         installation.wait_until(lambda share=kill / (KILLS + 1): is_answered(share))
@@ -146,8 +151,15 @@ def test_a_run_whose_workers_are_killed_completes_by_itself(
         for worker in workers:
             installation.kill(worker)
         lost += claimed.count()
+        run.refresh_from_db()
         assert run.done < CALLS
-        workers = [installation.start_worker(**environment) for _ in range(WORKERS)]
+        if kill == BROKER_DIES_AT:
+            installation.broker.lose_everything()  # what was queued and nobody had taken
+        workers = start_workers()
+        if kill == BROKER_DIES_AT:
+            # Nobody was told since. Those who listen now must find the broker again.
+            installation.wait_until_ready(workers=len(installation.workers))
+            installation.broker.lose_everything()
     installation.wait_until(lambda: is_answered(1) and run.state == "done")
 
     assert (run.total, run.done, run.failed) == (CALLS, CALLS, 0)

@@ -1,7 +1,9 @@
 """Real workers: processes of their own, with the test database and a queue, that tests start and kill."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,10 @@ from celery import Task
 from django.conf import settings
 from django.db import connections
 from kombu import Connection
+
+# One broker with each database: no code of ours depends on both. TEST_BROKER names another, by hand.
+BROKERS = {"sqlite": "filesystem", "postgresql": "redis"}
+BROKER = os.environ.get("TEST_BROKER") or BROKERS[connections["default"].vendor]
 
 
 @pytest.fixture
@@ -39,12 +45,74 @@ def database_url(transactional_db, tmp_path: Path) -> Iterator[str]:
 
 
 @dataclass
+class FolderQueue:
+    """The default broker, which is a folder."""
+
+    folder: Path
+    url: str = "filesystem://localhost"
+
+    @property
+    def options(self) -> dict[str, str]:
+        messages, control = self.folder / "messages", self.folder / "control"
+        for folder in (messages, control):
+            folder.mkdir(parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(messages),
+            "data_folder_out": str(messages),
+            "control_folder": str(control),
+        }
+
+    def lose_everything(self) -> None:
+        """What was queued, and which queues there are."""
+        for file in self.folder.glob("*/*"):
+            file.unlink(missing_ok=True)  # a worker took it
+
+    def stop(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass
+class RedisQueue:
+    """A Redis of the test's own, which keeps nothing on disk."""
+
+    folder: Path
+    port: int
+    server: subprocess.Popen | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
+        with (self.folder / "redis.log").open("a") as log:
+            self.server = subprocess.Popen(  # noqa: S603 (a fixed command)
+                [*command, "--save", "", "--appendonly", "no", "--dir", str(self.folder)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        with Connection(self.url) as broker:
+            broker.ensure_connection(max_retries=100, interval_start=0.1, interval_step=0)
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+
+    def lose_everything(self) -> None:
+        """It is killed, and comes back with nothing: its connections are lost as well."""
+        self.stop()
+        self.start()
+
+
+@dataclass
 class Installation:
     """The test database, a queue, and worker processes that know of both and of nothing else."""
 
     folder: Path
     database_url: str
-    broker_url: str
+    broker: FolderQueue | RedisQueue
     workers: list[subprocess.Popen] = field(default_factory=list)
 
     @property
@@ -54,7 +122,7 @@ class Installation:
     def start_worker(self, **variables: str) -> subprocess.Popen:
         environment = os.environ | {
             "DATABASE_URL": self.database_url,
-            "CELERY_BROKER_URL": self.broker_url,
+            "CELERY_BROKER_URL": self.broker.url,
             "JURYBOX_VAR_DIR": str(self.folder),
             "JURYBOX_JOB_LEASE_SECONDS": "5",
             "JURYBOX_BOOTSTRAP_ROUNDS": "200",
@@ -68,6 +136,8 @@ class Installation:
             "worker",
             "--concurrency",
             "1",
+            "--loglevel",
+            "info",
         ]
         with self.log.open("a") as log:
             worker = subprocess.Popen(  # noqa: S603 (our own command)
@@ -87,22 +157,13 @@ class Installation:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
 
-    def connect(self) -> Connection:
-        messages, control = self.folder / "queue" / "messages", self.folder / "queue" / "control"
-        options = {}
-        if self.broker_url.startswith("filesystem"):
-            for folder in (messages, control):
-                folder.mkdir(parents=True, exist_ok=True)
-            options = {
-                "data_folder_in": str(messages),
-                "data_folder_out": str(messages),
-                "control_folder": str(control),
-            }
-        return Connection(self.broker_url, transport_options=options)
-
     def queue(self, task: Task, *args: Any) -> None:
-        with self.connect() as broker:
+        with Connection(self.broker.url, transport_options=self.broker.options) as broker:
             task.apply_async(args=args, connection=broker)
+
+    def wait_until_ready(self, *, workers: int) -> None:
+        """Until so many workers, of all that were ever started, have said that they listen."""
+        self.wait_until(lambda: self.log.read_text().count(" ready.") >= workers)
 
     def wait_until(self, condition: Callable[[], Any], *, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
@@ -114,22 +175,21 @@ class Installation:
             time.sleep(0.1)
 
 
-def redis_url() -> str:
-    """A database of its own in TEST_REDIS_URL for each of the test processes that run side by side."""
-    url = os.environ.get("TEST_REDIS_URL", "")
-    if not url:
-        pytest.skip("TEST_REDIS_URL is not set: it names a Redis whose databases may be emptied.")
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return f"{url.rstrip('/')}/{worker}"
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
-@pytest.fixture(params=["filesystem", "redis"])
+@pytest.fixture(params=[BROKER])
 def installation(request, database_url: str, tmp_path: Path) -> Iterator[Installation]:
-    broker_url = redis_url() if request.param == "redis" else "filesystem://localhost"
-    installation = Installation(tmp_path, database_url, broker_url)
+    broker: FolderQueue | RedisQueue = FolderQueue(tmp_path / "queue")
     if request.param == "redis":
-        with installation.connect() as broker:
-            broker.default_channel.client.flushdb()
+        if shutil.which("redis-server") is None:
+            pytest.skip("There is no redis-server to start.")
+        broker = RedisQueue(tmp_path, free_port())
+        broker.start()
+    installation = Installation(tmp_path, database_url, broker)
     yield installation
     for worker in installation.workers:
         installation.kill(worker)
+    broker.stop()
