@@ -13,6 +13,7 @@ from judges.endpoints.interface import Endpoint
 
 # Chat completions, providers' own forms, and those of reward models.
 APIS = ("chat", "anthropic", "gemini", "converse", "reward", "score", "rerank")
+WITHOUT_PROBABILITIES = ("anthropic", "converse")  # of a reply's tokens
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),
     *("timeout", "concurrency", "requests_per_minute", "tokens_per_minute", "api"),

@@ -13,7 +13,13 @@ from django.db import IntegrityError, transaction
 from arena.audit import note
 from arena.models import Arena
 from arena.slugs import free_slug
-from judges.configurations import ConfigurationError, Reader, checked_endpoint, endpoint_from
+from judges.configurations import (
+    WITHOUT_PROBABILITIES,
+    ConfigurationError,
+    Reader,
+    checked_endpoint,
+    endpoint_from,
+)
 from judges.endpoints.interface import Endpoint
 from judges.models import Judge
 from judges.protocols.interface import JudgeProtocol
@@ -112,7 +118,13 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not reader.problems:
         try:
-            complete["protocol_digest"] = _protocol_from(complete).digest
+            asks = _protocol_from(complete)
+            complete["protocol_digest"] = asks.digest
+            api = complete["endpoint"]["api"]
+            if asks.needs_probabilities and api in WITHOUT_PROBABILITIES:
+                reader.problems["protocol"] = (
+                    f"{asks.name} reads probabilities, and endpoints of the kind {api} tell none."
+                )
         except (ValueError, TypeError) as error:
             reader.problems["protocol"] = str(error)
     if reader.problems:

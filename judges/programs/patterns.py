@@ -14,7 +14,7 @@ from typing import Any
 
 LONGEST = 500  # characters of a pattern
 MOST_STATES = 300
-KEPT_STEPS = 20_000
+KEPT_STEPS = 2_000  # of each kind: a set of states takes up to 10 kB
 _CHARACTERS = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.IN, _constants.ANY)
 _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)  # greedy or not: there is a match or not
 _REFUSED = {
@@ -31,7 +31,7 @@ class PatternError(ValueError):
     """A pattern that can't be searched for in bounded time, or isn't one; str() says why."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def machine_of(pattern: str, *, ignore_case: bool = False) -> "Machine":
     """The pattern, in the syntax of ``re``. Raises PatternError."""
     if not isinstance(pattern, str) or not len(pattern) <= LONGEST:

@@ -34,6 +34,7 @@ class Asking:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     judges_battles: ClassVar[bool]
+    needs_probabilities: ClassVar[bool] = False
     known: ClassVar[frozenset[str]] = COMMON
     defaults: ClassVar[Mapping[str, Any]] = {}
     templates: ClassVar[tuple[str, ...]]

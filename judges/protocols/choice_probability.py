@@ -17,6 +17,7 @@ SAID = dict(zip("abcd", MEANING.values(), strict=True))
 class ChoiceProbability(Asking):
     name = "choice_probability"
     judges_battles = True
+    needs_probabilities = True
     known = frozenset({"reference", "examples", "ties", "both_bad"})
     defaults: ClassVar[Mapping[str, Any]] = {"reply": "line", "ties": False, "both_bad": False}
     templates = ("battle",)

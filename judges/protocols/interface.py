@@ -138,13 +138,15 @@ class FinalReply(UnreadableReply):
 class JudgeProtocol(Protocol):
     """A configured protocol: frozen, hashable, made from the judge's configuration by ``protocol_from``.
 
-    ``judges_battles`` tells whether it compares two answers or scores one. ``digest`` is the SHA-256 of all
+    ``judges_battles`` tells whether it compares two answers or scores one, ``needs_probabilities`` whether it
+    reads those of the reply's tokens. ``digest`` is the SHA-256 of all
     that decides what is asked and how it is read: name, options, the text of its templates, the version of
     its parser.
     """
 
     name: str
     judges_battles: bool
+    needs_probabilities: bool
 
     @property
     def hears(self) -> int:

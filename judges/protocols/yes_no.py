@@ -12,6 +12,7 @@ from judges.protocols.probabilities import TOP, shares
 class YesNo(Asking):
     name = "yes_no"
     judges_battles = False
+    needs_probabilities = True
     known = frozenset({"reference"})
     defaults: ClassVar[Mapping[str, Any]] = {"reply": "line"}
     templates = ("yes_no",)

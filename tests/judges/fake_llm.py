@@ -36,6 +36,7 @@ class WordProtocol:
     judges_battles: bool = True
     digest: str = "d" * 64
     hears: int = 0
+    needs_probabilities: bool = False
 
     def render(self, case: Case, *, fence: str) -> Request:
         texts = [case.messages[-1]["content"], *case.answers, case.reference, fence]

@@ -7,7 +7,7 @@ import pytest
 from judges.endpoints.asking import Asker, Patience
 from judges.endpoints.interface import CallError, Endpoint, Failure, Question
 from judges.endpoints.providers import PROVIDERS
-from judges.llm_judges import make_llm_judge
+from judges.llm_judges import ConfigurationError, checked_configuration, make_llm_judge
 from judges.models import CachedReply, Verdict
 from judges.protocols.interface import Request
 from judges.runs import confirm_run, plan_run, work_on
@@ -156,6 +156,17 @@ def test_gemini_tells_probabilities_and_the_others_are_not_asked_for_them(server
             attempt(server, api, request=request)
         assert error.value.failure == Failure.NOT_ALLOWED
     assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("protocol", ["choice_probability", "yes_no"])
+def test_a_judge_that_reads_probabilities_is_not_made_where_none_are_told(server, protocol):
+    endpoint = {"url": server.url, "model": "plain"}
+    for api in ("anthropic", "converse"):
+        asked = {"endpoint": endpoint | {"api": api}, "protocol": {"name": protocol}}
+        with pytest.raises(ConfigurationError, match=f"endpoints of the kind {api} tell none"):
+            checked_configuration(asked)
+    for api in ("chat", "gemini"):
+        checked_configuration({"endpoint": endpoint | {"api": api}, "protocol": {"name": protocol}})
 
 
 @pytest.mark.parametrize("api", PROVIDERS)
