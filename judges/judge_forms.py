@@ -5,10 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.conf import settings
 
 from arena.forms import Lines
-from judges.configurations import APIS, ConfigurationError
+from judges.configurations import APIS
+from judges.endpoint_forms import (
+    EndpointForm,
+    endpoint_shown,
+    number_field,
+    tick_field,
+    whole_field,
+)
 from judges.models import Judge
 
 PROTOCOLS = (
@@ -38,30 +44,9 @@ USUAL = {
     "reply": "json", "reasoned": False, "reference": "none", "examples": 0, "certainty": False,
     "ties": True, "both_bad": True, "criteria": [], "points": 5, "max_tokens": 0,
 }  # fmt: skip
-_ENDPOINT_NUMBERS = (
-    "input_price", "output_price", "timeout", "concurrency", "requests_per_minute", "tokens_per_minute",
-)  # fmt: skip
-# Where a problem of the configuration is shown, if not at the field of its last word.
-_PLACES = {"protocol.name": "protocol", "endpoint.parameters": "parameters"}
 
 
-def _number(initial: float, label: str, help_text: str = "", **kwargs: Any) -> forms.FloatField:
-    return forms.FloatField(
-        label=label, help_text=help_text, initial=initial, required=False, min_value=0, **kwargs
-    )
-
-
-def _whole(initial: int, label: str, help_text: str = "", **kwargs: Any) -> forms.IntegerField:
-    return forms.IntegerField(
-        label=label, help_text=help_text, initial=initial, required=False, min_value=0, **kwargs
-    )
-
-
-def _tick(label: str, help_text: str = "", *, on: bool) -> forms.BooleanField:
-    return forms.BooleanField(label=label, help_text=help_text, initial=on, required=False)
-
-
-class LLMJudgeForm(forms.Form):
+class LLMJudgeForm(EndpointForm):
     """Everything about an LLM judge. ``configuration`` gives it as checked_configuration takes it."""
 
     key = forms.UUIDField(widget=forms.HiddenInput)
@@ -75,49 +60,14 @@ class LLMJudgeForm(forms.Form):
         required=False, max_length=2_000, widget=forms.Textarea(attrs={"rows": 2})
     )
 
-    url = forms.CharField(
-        max_length=500,
-        label="Address of the endpoint",
-        help_text="What /chat/completions is added to, such as https://api.openai.com/v1.",
-        widget=forms.TextInput(attrs={"list": "endpoints", "spellcheck": "false"}),
-    )
-    model = forms.CharField(
-        max_length=200, help_text="As the endpoint names it, such as llama-3-8b-instruct."
-    )
-    key_name = forms.ChoiceField(
-        required=False,
-        label="Key",
-        help_text="The environment variable that holds the key. Keys themselves are never typed or shown here.",
-    )
     api = forms.ChoiceField(
         choices=[(api, API_NAMES.get(api, api)) for api in APIS], label="Kind of endpoint"
     )
-    temperature = forms.FloatField(
-        required=False,
-        min_value=0,
-        max_value=5,
-        initial=0,
-        help_text="0 for the likeliest reply; empty for the endpoint’s own.",
-    )
-    parameters = forms.JSONField(
-        required=False,
-        initial=dict,
-        label="Other parameters",
-        help_text='A JSON object sent with every request, such as {"seed": 1}.',
-        widget=forms.Textarea(attrs={"rows": 2, "class": "code", "spellcheck": "false"}),
-    )
-    supports_schema = _tick(
+    supports_schema = tick_field(
         "The server holds replies to a JSON schema",
         "If not, the form is asked for in words.",
         on=True,
     )
-    pictures = _tick("The model can see", "It is sent the images that texts show.", on=False)
-    input_price = _number(0, "Price of input", "USD per million tokens.")
-    output_price = _number(0, "Price of output", "USD per million tokens.")
-    timeout = _number(60, "Timeout", "Seconds, of a whole call.")
-    concurrency = _whole(8, "Calls at once")
-    requests_per_minute = _whole(0, "Requests per minute", "0 for no limit.")
-    tokens_per_minute = _whole(0, "Tokens per minute", "0 for no limit.")
 
     protocol = forms.ChoiceField(choices=PROTOCOLS, label="Protocol")
     reply = forms.ChoiceField(
@@ -125,7 +75,9 @@ class LLMJudgeForm(forms.Form):
         required=False,
         label="Form of the reply",
     )
-    reasoned = _tick("Reasons first", "Dearer, and a decision that can be looked into.", on=True)
+    reasoned = tick_field(
+        "Reasons first", "Dearer, and a decision that can be looked into.", on=True
+    )
     reference = forms.ChoiceField(
         choices=[
             ("none", "None"),
@@ -135,23 +87,23 @@ class LLMJudgeForm(forms.Form):
         required=False,
         label="Reference answer",
     )
-    examples = _whole(
+    examples = whole_field(
         0, "Examples", "Comparisons that people agree on, shown first: 0 to 8.", max_value=8
     )
-    certainty = _tick(
+    certainty = tick_field(
         "It states how certain it is", "From 0 to 100. Cascades can rest on it.", on=False
     )
-    ties = _tick("Ties are allowed", on=True)
-    both_bad = _tick("“Both bad” is allowed", on=True)
+    ties = tick_field("Ties are allowed", on=True)
+    both_bad = tick_field("“Both bad” is allowed", on=True)
     criteria = Lines(most=12, longest=40, label="Criteria", help_text="Of a rubric, one a line.")
-    points = _whole(5, "Points", "Of a Likert scale: 2 to 10.")
-    max_tokens = _whole(0, "Longest reply", "Tokens; 0 for what the form needs.")
+    points = whole_field(5, "Points", "Of a Likert scale: 2 to 10.")
+    max_tokens = whole_field(0, "Longest reply", "Tokens; 0 for what the form needs.")
 
-    both_orders = _tick(
+    both_orders = tick_field(
         "Ask in both orders", "A tie where they contradict each other. Twice the price.", on=True
     )
-    repetitions = _whole(1, "Repetitions", "How often each battle or output is asked about.")
-    margin = _number(
+    repetitions = whole_field(1, "Repetitions", "How often each battle or output is asked about.")
+    margin = number_field(
         0, "Margin of a tie", "Where outputs are scored: a difference up to this is a tie."
     )
 
@@ -175,15 +127,6 @@ class LLMJudgeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.of = of
         self.fields["key"].initial = uuid.uuid4
-        names = [("", "None: the server wants no key")]
-        listed = list(
-            dict.fromkeys(name for keys in settings.ENDPOINT_KEYS.values() for name in keys)
-        )
-        names += [(name, name) for name in listed]
-        given = self.initial.get("key_name")
-        if given and given not in listed:
-            names.append((given, f"{given} (not listed by the operator)"))
-        self.fields["key_name"].choices = names  # type: ignore[attr-defined]
         if of is not None:
             # A new version keeps its name: only how it decides is another.
             for name in ("name", "family", "description"):
@@ -191,38 +134,9 @@ class LLMJudgeForm(forms.Form):
 
     folded = ("Price and limits", "Rarely changed")
 
-    def grouped(self) -> list[dict[str, Any]]:
-        """Legend, fields, and whether they are folded away: not where one of them is wrong."""
-        shown = {
-            title: [self[name] for name in names if name in self.fields]
-            for title, names in self.groups.items()
-        }
-        return [
-            {
-                "title": title,
-                "fields": fields,
-                "can_fold": title in self.folded,
-                "is_open": any(field.errors for field in fields),
-            }
-            for title, fields in shown.items()
-            if fields
-        ]
-
     def configuration(self) -> dict[str, Any]:
         """As checked_configuration takes it, of a form that is valid."""
         typed = self.cleaned_data
-        parameters = dict(typed["parameters"] or {})
-        if typed["temperature"] is not None:
-            parameters["temperature"] = typed["temperature"]
-        endpoint: dict[str, Any] = {
-            "url": typed["url"],
-            "model": typed["model"],
-            "key_name": typed["key_name"],
-            "api": typed["api"],
-            "parameters": parameters,
-            "supports_schema": typed["supports_schema"],
-        }
-        endpoint |= {name: typed[name] for name in _ENDPOINT_NUMBERS if typed[name] is not None}
         known = _options_of(typed["protocol"])[0]
         options = {
             name: typed[name] for name in OPTIONS if name in known and typed[name] is not None
@@ -231,7 +145,8 @@ class LLMJudgeForm(forms.Form):
         before = self.of.configuration if self.of else {}
         heard = {name: before[name] for name in ("discussion",) if name in before}
         return heard | {
-            "endpoint": endpoint,
+            "endpoint": self.endpoint()
+            | {"api": typed["api"], "supports_schema": typed["supports_schema"]},
             "protocol": {"name": typed["protocol"], "options": options},
             "both_orders": typed["both_orders"],
             "repetitions": 1 if typed["repetitions"] is None else typed["repetitions"],
@@ -251,39 +166,18 @@ class LLMJudgeForm(forms.Form):
                     )
         return typed
 
-    def clean_parameters(self) -> dict[str, Any]:
-        given = self.cleaned_data["parameters"] or {}
-        if not isinstance(given, dict):
-            raise forms.ValidationError('This must be a JSON object, such as {"seed": 1}.')
-        if "temperature" in given:
-            raise forms.ValidationError("The temperature has a field of its own.")
-        return given
-
-    def say(self, error: ConfigurationError) -> None:
-        """What the verb refused, each at its field."""
-        for place, sentence in error.problems.items():
-            name = _PLACES.get(place, place.rpartition(".")[2])
-            if place.startswith("endpoint.parameters."):
-                name, sentence = "parameters", f"{place.rpartition('.')[2]} {sentence}"
-            self.add_error(name if name in self.fields else None, sentence)
-
     @staticmethod
     def initial_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
         """What the form shows of a configuration, or of a part of one."""
-        endpoint = dict(configuration.get("endpoint", {}))
         protocol = configuration.get("protocol", {})
-        parameters = dict(endpoint.pop("parameters", {}))
-        shown: dict[str, Any] = {}
-        if endpoint:
-            shown["temperature"] = parameters.pop("temperature", None)
-            shown["parameters"] = parameters
+        shown = endpoint_shown(configuration)
         if protocol:
             usual = USUAL | dict(_options_of(protocol["name"])[1])
             shown |= usual | {"protocol": protocol["name"]} | dict(protocol.get("options", {}))
         for name in ("both_orders", "repetitions", "margin", "pictures"):
             if name in configuration:
                 shown[name] = configuration[name]
-        return shown | endpoint
+        return shown
 
 
 def _options_of(protocol: str) -> tuple[frozenset[str], Mapping[str, Any]]:

@@ -29,7 +29,7 @@ class _JudgeField(forms.ModelChoiceField):
         return f"{judge} ({judge.get_kind_display()})"
 
 
-class _Ids(forms.CharField):
+class PromptIds(forms.CharField):
     """Numbers between commas, blanks or lines, each once."""
 
     def prepare_value(self, value: Any) -> Any:
@@ -103,7 +103,7 @@ class RunForm(LimitsForm):
         help_text="A sample of so many battles, spread over all that were chosen and the same every time.",
     )
     categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    prompts = _Ids(
+    prompts = PromptIds(
         required=False,
         max_length=20 * MOST_NAMED,
         label="Prompts",

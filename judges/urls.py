@@ -10,6 +10,7 @@ from judges import (
     preview_views,
     ranking_views,
     run_views,
+    system_views,
     views,
     vote_views,
 )
@@ -20,6 +21,11 @@ urlpatterns = [
     path("accounts/delete/", account_views.delete, name="account-delete"),
     path("a/<dotted:arena>/manage/preview/", preview_views.preview, name="manage-preview"),
     path("a/<dotted:arena>/manage/gold/", gold_views.gold, name="manage-gold"),
+    path("a/<dotted:arena>/manage/systems/", system_views.systems, name="manage-systems"),
+    path("a/<dotted:arena>/manage/new-system/", system_views.new, name="new-system"),
+    path(
+        "a/<dotted:arena>/manage/systems/<dotted:slug>/", system_views.system, name="manage-system"
+    ),
     path("a/<dotted:arena>/runs/", run_views.runs, name="runs"),
     path("a/<dotted:arena>/runs/new/", run_views.new, name="run-new"),
     path("a/<dotted:arena>/runs/<int:pk>/", run_views.run, name="run"),

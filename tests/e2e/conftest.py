@@ -20,6 +20,7 @@ from arena.leaks import scan_outputs
 from arena.matchmaking import plan_pairs
 from arena.members import invite
 from arena.models import Arena, Battle, Output, Prompt, System
+from judges.answering import make_system, plan_answers
 from judges.endpoints.interface import Answer, CallError, Failure
 from judges.exclusions import exclude_voter
 from judges.llm_judges import make_llm_judge
@@ -195,6 +196,7 @@ class World:
     planned: JudgeRun
     trial: Trial  # of the same judge, on one battle
     asked: CascadeRequest  # could not be made
+    answering: JudgeRun  # of a system with an endpoint, planned
 
 
 def open_for_votes(arena: Arena) -> None:
@@ -298,6 +300,11 @@ def world(transactional_db, settings) -> World:
     _, token = invite(
         arena=arena, role="voter", days=9, actor=maintainer, note_to_self="Reading group"
     )
+    answering = make_system(
+        arena=arena,
+        name="A system with an endpoint and a rather long name",
+        configuration={"endpoint": run.judge.configuration["endpoint"]},
+    )
     return World(
         arena=arena,
         system=arena.systems.get(name=NAMES[1]),
@@ -321,6 +328,7 @@ def world(transactional_db, settings) -> World:
             state="failed",
             error="People have voted on too few battles.",
         ),
+        answering=plan_answers(system=answering, selection={}),
     )
 
 

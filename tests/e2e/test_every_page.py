@@ -65,6 +65,11 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "ratings:voter": lambda world: [[world.arena.slug, voter.pk] for voter in world.voters],
     "judges:manage-preview": lambda world: [[world.arena.slug]],
     "judges:manage-gold": lambda world: [[world.arena.slug]],
+    "judges:manage-systems": lambda world: [[world.arena.slug]],
+    "judges:new-system": lambda world: [[world.arena.slug]],
+    "judges:manage-system": lambda world: [
+        [world.arena.slug, system.slug] for system in (world.system, world.answering.system)
+    ],
     "judges:manage-judges": lambda world: [[world.arena.slug]],
     "judges:new-judge": lambda world: [[world.arena.slug]],
     "judges:new-jury": lambda world: [[world.arena.slug]],
@@ -75,7 +80,9 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "judges:trial": lambda world: [[world.arena.slug, world.trial.key]],
     "judges:runs": lambda world: [[world.arena.slug]],
     "judges:run-new": lambda world: [[world.arena.slug]],
-    "judges:run": lambda world: [[world.arena.slug, run.pk] for run in (world.run, world.planned)],
+    "judges:run": lambda world: [
+        [world.arena.slug, run.pk] for run in (world.run, world.planned, world.answering)
+    ],
     "judges:run-calls": lambda world: [[world.arena.slug, world.run.pk]],
     "judges:call": lambda world: [[world.arena.slug, world.run.calls.earliest("pk").pk]],
     "arena:tokens": lambda world: [[]],
