@@ -26,6 +26,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-quic",
     "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 SCROLL_THROUGH = """async () => {
     for (let y = 0; y < document.body.scrollHeight; y += window.innerHeight / 2) {
