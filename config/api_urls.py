@@ -11,6 +11,7 @@ from arena.api_write import Outputs, Prompts
 from config.api import SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
 from judges.api import JudgeViewSet, VerdictViewSet
+from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
 
@@ -28,6 +29,8 @@ for view_set in (
     LeaderboardViewSet,
     SnapshotViewSet,
     JudgeReportViewSet,
+    SystemEndpoints,
+    AnswerRuns,
     Images,
     GoldItems,
     Exclusions,

@@ -19,7 +19,7 @@ from django.db import transaction
 from arena.audit import note
 from arena.making import create_system
 from arena.models import Arena, System
-from judges.configurations import ConfigurationError, Reader, checked_endpoint
+from judges.configurations import ConfigurationError, Reader, checked_endpoint, is_storable
 from judges.models import JudgeCall, JudgeRun
 from judges.runs.answers import MAX_TOKENS, Asked, checked_prompts
 from judges.runs.errors import RunError
@@ -208,14 +208,14 @@ def _line(name: str, value: str) -> str:
 
 
 def _system_prompt(reader: Reader, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_SYSTEM_PROMPT or "\0" in value:
+    if not isinstance(value, str) or len(value) > LONGEST_SYSTEM_PROMPT:
         reader.problems["system_prompt"] = (
             f"must be a text of at most {LONGEST_SYSTEM_PROMPT:,} characters."
         )
-        return ""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        reader.problems["system_prompt"] = "holds half of a character: no database keeps those."
-        return ""
-    return value.strip()
+    elif not is_storable(value):
+        reader.problems["system_prompt"] = (
+            "holds a NUL or half of a character: no database keeps those."
+        )
+    else:
+        return value.strip()
+    return ""

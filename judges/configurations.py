@@ -124,10 +124,15 @@ def _checked_parameters(reader: "Reader", value: Any) -> dict[str, Any]:
 
 def _is_parameter(value: Any) -> bool:
     if isinstance(value, list):
-        return len(value) <= 16 and all(isinstance(v, str) and len(v) <= 200 for v in value)
+        return len(value) <= 16 and all(isinstance(v, str) and _is_parameter(v) for v in value)
     if isinstance(value, str):
-        return len(value) <= 200
+        return len(value) <= 200 and is_storable(value)
     return isinstance(value, bool | int | float) and math.isfinite(value)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database takes it: no NUL, and no half of a character."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 class Reader:
@@ -156,6 +161,9 @@ class Reader:
         value = values.get(name)
         if not isinstance(value, str) or not value.strip() or len(value) > longest:
             self.problems[at + name] = f"must be a text of 1 to {longest} characters."
+            return ""
+        if not value.strip().isprintable():
+            self.problems[at + name] = "must be of printable characters."
             return ""
         return value.strip()
 

@@ -9,11 +9,12 @@ from django.test import Client
 
 from arena.images import add_images
 from arena.members import invite
-from arena.models import Arena, AuditEntry, Image, Invitation, Membership
+from arena.models import Arena, AuditEntry, Image, Invitation, Membership, System
 from arena.tokens import make_token
 from config.api_docs import openapi
+from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
-from judges.models import Exclusion, GoldItem, Voter
+from judges.models import Exclusion, GoldItem, JudgeRun, Voter
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
 from tests.api_client import DOT
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.django_db
 MAY = {"maintainer", "staff"}
 MAY_NOT = {"visitor", "account", "voter", "researcher", "maintainer of another"}
 PEOPLE = sorted(MAY | MAY_NOT)
+ENDPOINT = {"url": "http://127.0.0.1:9/v1", "model": "m"}
 GOLD = {"id": "new", "prompt": "2 + 2?", "output_a": "4", "output_b": "5", "expected": "a"}
 # What is sent, where something is; and how it is answered when it may be.
 SENT: dict[str, tuple[Any, int]] = {
@@ -33,6 +35,9 @@ SENT: dict[str, tuple[Any, int]] = {
     "gold_items_create": ([GOLD], 201),
     "exclusions_create": ({"voter": "bob", "reason": "Clicks."}, 201),
     "invitations_create": ({"role": "voter"}, 201),
+    "system_endpoints_create": ({"name": "Erik", "endpoint": ENDPOINT}, 201),
+    "answer_runs_create": ({"system": "asked", "limit": 1}, 201),
+    "answer_runs_partial_update": ({"act": "confirm"}, 200),
     "members_partial_update": ({"role": "researcher"}, 200),
     "images_destroy": (None, 204),
     "invitations_destroy": (None, 204),
@@ -74,6 +79,8 @@ def arena(settings, tmp_path) -> Arena:
     invite(arena=arena, role="voter", days=1, actor=make_member(arena, "maintainer", "first"))
     make_member(arena, "voter", "somebody")
     add_images(arena=arena, files=[("dot.png", DOT)], actor=None)
+    system = make_system(arena=arena, name="Asked", configuration={"endpoint": ENDPOINT})
+    plan_answers(system=system, selection={})
     return arena
 
 
@@ -95,10 +102,11 @@ def address(name: str, arena: Arena) -> str:
         "exclusions": Exclusion.objects.first(),
         "invitations": Invitation.objects.first(),
         "images": Image.objects.first(),
+        "answer-runs": JudgeRun.objects.first(),
         "log": AuditEntry.objects.first(),
         "members": Membership.objects.filter(user__username="account-somebody").first(),
     }
-    path = ALL[name][0].replace("{arena}", arena.slug)
+    path = ALL[name][0].replace("{arena}", arena.slug).replace("{slug}", "asked")
     if path.endswith("{id}/"):
         path = path.replace("{id}", str(rows[path.split("/")[-3]].pk))
     return path + PARAMETERS.get(name, "")
@@ -128,7 +136,7 @@ def what_is_there(arena) -> Callable[[], list]:
         return [
             *(
                 model.objects.count()
-                for model in (GoldItem, Exclusion, Invitation, Image, AuditEntry)
+                for model in (GoldItem, Exclusion, Invitation, Image, AuditEntry, System, JudgeRun)
             ),
             list(arena.memberships.filter(user__username="account-somebody").values("role")),
             list(arena.invitations.values("revoked_at")),

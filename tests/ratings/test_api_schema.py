@@ -29,6 +29,7 @@ from arena.members import invite
 from arena.models import Image, Membership
 from arena.tokens import make_token
 from config.api_docs import chapters, objects, openapi
+from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
 from judges.models import GoldItem, VerdictTrace, Voter
 from ratings.models import JudgeReport, Publication, Snapshot
@@ -56,7 +57,10 @@ ALL = {
 }
 READS = sorted(name for name, (_, method) in ALL.items() if method == "get")
 WRITES = sorted(set(ALL) - set(READS))
-FOR_MAINTAINERS = {"gold_items", "exclusions", "members", "invitations", "images", "log"}
+FOR_MAINTAINERS = {
+    "gold_items", "exclusions", "members", "invitations", "images", "log", "system_endpoints",
+    "answer_runs",
+}  # fmt: skip
 
 
 def test_the_schema_is_made_without_a_warning_and_is_valid():
@@ -220,15 +224,19 @@ def managed(db, settings, tmp_path) -> tuple[dict[str, dict[str, str | int]], di
     gold = GoldItem.objects.create(
         arena=arena, source_id="g1", prompt="?", output_a="a", output_b="b", expected=0
     )
+    endpoint = {"url": "http://127.0.0.1:9/v1", "model": "m"}
+    asked = make_system(arena=arena, name="Asked", configuration={"endpoint": endpoint})
     rows = {
         "gold-items": gold.pk,
         "exclusions": exclusion.pk,
         "invitations": invitation.pk,
         "images": Image.objects.get().pk,
         "log": arena.audit_entries.first().pk,
+        "answer-runs": plan_answers(system=asked, selection={}).pk,
         "members": Membership.objects.get(user=make_member(arena, "voter")).pk,
     }
     paths = {noun: {"arena": arena.slug, "id": pk} for noun, pk in rows.items()}
+    paths["system-endpoints"] = {"arena": arena.slug, "slug": asked.slug}
     for noun in ("arenas", "prompts", "outputs"):
         paths[noun] = {"arena": arena.slug}
     return paths, {"Authorization": f"Bearer {words}"}
