@@ -19,7 +19,13 @@ from django.db import transaction
 from arena.audit import note
 from arena.making import create_system
 from arena.models import Arena, System
-from judges.configurations import ConfigurationError, Reader, checked_endpoint, is_storable
+from judges.configurations import (
+    REWARD_APIS,
+    ConfigurationError,
+    Reader,
+    checked_endpoint,
+    is_storable,
+)
 from judges.models import JudgeCall, JudgeRun
 from judges.runs.answers import MAX_TOKENS, Asked, checked_prompts
 from judges.runs.errors import RunError
@@ -43,8 +49,8 @@ def checked_system_endpoint(configuration: Mapping[str, Any]) -> dict[str, Any]:
         "system_prompt": _system_prompt(reader, configuration.get("system_prompt", "")),
         "pictures": reader.flag(configuration, "pictures", "", default=False),
     }
-    if complete["endpoint"]["api"] != "chat":
-        reader.problems.setdefault("endpoint.api", "must be chat: a reward model answers nothing.")
+    if complete["endpoint"]["api"] in REWARD_APIS:
+        reader.problems["endpoint.api"] = "is that of a reward model, which answers nothing."
     parameters = complete["endpoint"]["parameters"]
     limits = [name for name in LIMITS if name in parameters]
     for name in limits:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from judges.endpoints.interface import Endpoint
 
 # Chat completions, providers' own forms, and those of reward models.
-APIS = ("chat", "anthropic", "gemini", "converse", "reward", "score", "rerank")
+REWARD_APIS = ("reward", "score", "rerank")  # they score what was answered, and answer nothing
+APIS = ("chat", "anthropic", "gemini", "converse", *REWARD_APIS)
 WITHOUT_PROBABILITIES = ("anthropic", "converse")  # of a reply's tokens
 _ENDPOINT_KEYS = {
     *("url", "model", "key_name", "parameters", "supports_schema", "input_price", "output_price"),

@@ -6,11 +6,20 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from judges.configurations import ConfigurationError
+from judges.configurations import APIS, ConfigurationError
 
 _ENDPOINT_NUMBERS = (
     "input_price", "output_price", "timeout", "concurrency", "requests_per_minute", "tokens_per_minute",
 )  # fmt: skip
+API_NAMES = {
+    "chat": "Chat completions (OpenAI, vLLM, Ollama, …)",
+    "anthropic": "Anthropic: /messages",
+    "gemini": "Gemini: /models/…:generateContent",
+    "converse": "Amazon Bedrock: /model/…/converse",
+    "reward": "Reward model: /reward",
+    "score": "Reward model: /score",
+    "rerank": "Reranker: /rerank",
+}
 # Where a problem of the configuration is shown, if not at the field of its last word.
 _PLACES = {"protocol.name": "protocol", "endpoint.parameters": "parameters"}
 
@@ -49,6 +58,9 @@ class EndpointForm(forms.Form):
         required=False,
         label="Key",
         help_text="The environment variable that holds the key. Keys themselves are never typed or shown here.",
+    )
+    api = forms.ChoiceField(
+        choices=[(api, API_NAMES.get(api, api)) for api in APIS], label="Kind of endpoint"
     )
     temperature = forms.FloatField(
         required=False,
@@ -114,6 +126,7 @@ class EndpointForm(forms.Form):
             "url": typed["url"],
             "model": typed["model"],
             "key_name": typed["key_name"],
+            "api": typed["api"],
             "parameters": parameters,
         }
         return endpoint | {

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 
 from arena.forms import Lines
-from judges.configurations import APIS
 from judges.endpoint_forms import (
     EndpointForm,
     endpoint_shown,
@@ -27,15 +26,6 @@ PROTOCOLS = (
     ("yes_no", "Yes or no: the probability that an output is good (needs logprobs)"),
     ("checklist", "Checklist: questions per prompt, answered for each output"),
 )
-API_NAMES = {
-    "chat": "Chat completions (OpenAI, vLLM, Ollama, …)",
-    "anthropic": "Anthropic: /messages",
-    "gemini": "Gemini: /models/…:generateContent",
-    "converse": "Amazon Bedrock: /model/…/converse",
-    "reward": "Reward model: /reward",
-    "score": "Reward model: /score",
-    "rerank": "Reranker: /rerank",
-}
 OPTIONS = (
     "reply", "reasoned", "reference", "examples", "certainty", "ties", "both_bad", "criteria", "points",
     "max_tokens",
@@ -60,9 +50,6 @@ class LLMJudgeForm(EndpointForm):
         required=False, max_length=2_000, widget=forms.Textarea(attrs={"rows": 2})
     )
 
-    api = forms.ChoiceField(
-        choices=[(api, API_NAMES.get(api, api)) for api in APIS], label="Kind of endpoint"
-    )
     supports_schema = tick_field(
         "The server holds replies to a JSON schema",
         "If not, the form is asked for in words.",
@@ -145,8 +132,7 @@ class LLMJudgeForm(EndpointForm):
         before = self.of.configuration if self.of else {}
         heard = {name: before[name] for name in ("discussion",) if name in before}
         return heard | {
-            "endpoint": self.endpoint()
-            | {"api": typed["api"], "supports_schema": typed["supports_schema"]},
+            "endpoint": self.endpoint() | {"supports_schema": typed["supports_schema"]},
             "protocol": {"name": typed["protocol"], "options": options},
             "both_orders": typed["both_orders"],
             "repetitions": 1 if typed["repetitions"] is None else typed["repetitions"],

@@ -6,6 +6,7 @@ from django import forms
 
 from arena.models import Arena, Category, System
 from judges.answering import LONGEST_SYSTEM_PROMPT, MOST_MAX_TOKENS
+from judges.configurations import REWARD_APIS
 from judges.endpoint_forms import EndpointForm, endpoint_shown
 from judges.run_forms import LimitsForm, PromptIds
 from judges.runs.answers import MAX_TOKENS
@@ -48,7 +49,7 @@ class SystemForm(EndpointForm):
         "Which model": ("url", "model", "key_name", "temperature", "max_tokens", "system_prompt", "pictures"),
         "Price and limits": (
             "input_price", "output_price", "concurrency", "requests_per_minute", "tokens_per_minute",
-            "timeout", "parameters",
+            "timeout", "api", "parameters",
         ),
     }  # fmt: skip
     folded = ("Price and limits",)
@@ -57,6 +58,9 @@ class SystemForm(EndpointForm):
     def __init__(self, *args: Any, of: System | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["pictures"].help_text = "It is sent the images that prompts show."
+        self.fields["api"].choices = [  # type: ignore[attr-defined]
+            choice for choice in self.fields["api"].choices if choice[0] not in REWARD_APIS
+        ]
         if of is not None:
             for name in self.groups["Who it is"]:
                 del self.fields[name]

@@ -13,7 +13,7 @@ from django.test import Client
 from arena.models import Arena
 from arena.tokens import make_token
 from config.api_docs import openapi
-from judges.models import Exclusion
+from judges.models import Exclusion, JudgeRun
 from tests import cast
 from tests.accounts import make_user
 from tests.api_client import DOT, make_published_arena
@@ -89,14 +89,18 @@ def test_the_examples_of_making_an_arena_make_one(db, settings, tmp_path):
         if "DELETE" in words:
             number = str(Arena.objects.get().invitations.get().pk)
             words = [word.replace("/1/", f"/{number}/") for word in words]
+        if "PATCH" in words and JudgeRun.objects.exists():
+            number = str(JudgeRun.objects.get().pk)
+            words = [word.replace("answer-runs/1/", f"answer-runs/{number}/") for word in words]
         response = run(words, token)
         assert response.status_code < 300, (words, response.content)
         statuses.append(response.status_code)
-    assert statuses == [201, 201, 201, 201, 200, 200, 201, 201, 204, 201, 201]
+    assert statuses == [201, 201, 201, 201, 200, 200, 201, 201, 204, 201, 201, 201, 201, 200]
     arena = Arena.objects.get(slug="physics")
     assert arena.is_open
     assert arena.policy["gold_share"] == 0.05
-    assert sorted(str(system) for system in arena.systems.all()) == ["Ada", "Basil 2"]
+    assert sorted(str(system) for system in arena.systems.all()) == ["Ada", "Basil 2", "Mini"]
+    assert JudgeRun.objects.get().state == "queued"
     assert arena.invitations.get().revoked_at
     assert [one.is_excluded for one in Exclusion.objects.order_by("pk")] == [True, False]
 

@@ -380,6 +380,8 @@ def test_a_name_is_taken_once_and_the_same_again_is_the_same(arena, system):
                 arena=arena, name=name, configuration=CONFIGURATION | {"system_prompt": "Else."}
             )
         assert "name" in refused.value.problems
-    newer = make_system(arena=arena, name="Basil", version="2", configuration=CONFIGURATION)
+    elsewhere = CONFIGURATION | {"endpoint": ENDPOINT | {"api": "anthropic"}}
+    newer = make_system(arena=arena, name="Basil", version="2", configuration=elsewhere)
+    assert Asked.of(newer).endpoint.api == "anthropic"
     assert (str(newer), newer.slug) == ("Basil 2", "basil-2")
     assert Output.objects.count() == 1

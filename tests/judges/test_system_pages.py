@@ -40,7 +40,7 @@ def address(name, arena, *args):
 TYPED = {
     "name": "Erika", "version": "terse", "family": "Llama", "url": URL, "model": "a-model",
     "key_name": "LAB_KEY", "temperature": "0.5", "max_tokens": "300", "system_prompt": "Rhyme.",
-    "parameters": '{"seed": 1}', "input_price": "0.5", "concurrency": "3",
+    "api": "chat", "parameters": '{"seed": 1}', "input_price": "0.5", "concurrency": "3",
 }  # fmt: skip
 
 
