@@ -257,13 +257,16 @@ class Schema(AutoSchema):
     def get_override_parameters(self) -> list[OpenApiParameter]:
         slug = {"type": "string", "pattern": f"^{SLUG}$"}
         row = _whole_number_schema(1, LARGEST_ID)
-        in_path = {"arena": (slug, "slug"), "slug": (slug, "slug"), "id": (row, "id")}
+        in_path = {
+            **{"arena": (slug, "slug"), "slug": (slug, "slug")},
+            **{"id": (row, "id"), "run": (row, "id")},
+        }
         return [
             OpenApiParameter(
                 name,
                 schema,
                 OpenApiParameter.PATH,
-                description=f"The {what} of the {'arena' if name == 'arena' else 'row'}.",
+                description=f"The {what} of the {name if name in ('arena', 'run') else 'row'}.",
             )
             for name, (schema, what) in in_path.items()
             if f"{{{name}}}" in self.path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
@@ -137,6 +138,24 @@ class Names(serializers.ListField):
         if not isinstance(data, list) or not all(isinstance(x, str) and _is_whole(x) for x in data):
             self.fail("not_texts")
         return [" ".join(text.split()) for text in data]
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class AnObject(serializers.Field):
+    """Names with values, whatever they are: a verb checks them."""
+
+    default_error_messages = {
+        "not_object": "Must be an object, {{…}}.",
+        "half": "Holds half of a character, or a character of code 0, which nothing can keep.",
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("not_object")
+        written = json.dumps(data, ensure_ascii=False)
+        if "\\u0000" in written or not _is_whole(written):
+            self.fail("half")
+        return data
 
 
 def _is_whole(text: str) -> bool:

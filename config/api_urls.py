@@ -8,9 +8,10 @@ from arena.api_images import Images
 from arena.api_members import Invitations, Log, Members
 from arena.api_settings import Arenas
 from arena.api_write import Outputs, Prompts
-from config.api import SLUG, NothingHere
+from config.api import ID, SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
 from judges.api import JudgeViewSet, VerdictViewSet
+from judges.api_runs import Calls, Runs
 from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
@@ -37,8 +38,10 @@ for view_set in (
     Members,
     Invitations,
     Log,
+    Runs,
 ):
     below.register(view_set.noun, view_set, basename=f"api-{view_set.noun}")
+below.register(rf"runs/(?P<run>{ID})/calls", Calls, basename="api-calls")
 
 urlpatterns = [
     path("", Root.as_view(), name="api-root"),

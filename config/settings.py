@@ -346,6 +346,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Battles, verdicts, leaderboards and judge reports; making and running arenas.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RunState": "judges.models.JudgeRun.State",
+        "CallState": "judges.models.JudgeCall.State",
+    },
 }
 
 LOGGING = {

@@ -6,7 +6,9 @@ from typing import Any
 from django.test import Client
 
 from arena.models import Arena
-from judges.models import Judge, VerdictTrace
+from judges.llm_judges import make_llm_judge
+from judges.models import Judge, JudgeCall, JudgeRun, VerdictTrace
+from judges.runs import plan_run
 from judges.voting import retract_verdict
 from ratings import publications
 from tests import cast
@@ -43,3 +45,26 @@ def make_published_arena() -> Arena:
     retract_verdict(verdict=llm.verdicts.latest("pk"), reason="misclick")
     publications.refresh_all(arena=arena)
     return arena
+
+
+# What an LLM judge is asked with in tests: nobody listens there.
+ASKED = {
+    "endpoint": {"url": "http://127.0.0.1:9/v1", "model": "a-model", "key_name": "TEST_API_KEY"},
+    "protocol": {"name": "battle", "options": {"reasoned": True}},
+}
+
+
+def make_asked_judge(arena: Arena) -> JudgeRun:
+    """An LLM judge with an endpoint, and a planned run of it with a call that is open."""
+    judge = make_llm_judge(arena=arena, name="Asked", configuration=ASKED)
+    run = plan_run(judge=judge, selection={})
+    battle = arena.battles.first()
+    JudgeCall.objects.create(
+        arena=arena,
+        run=run,
+        prompt_id=battle.prompt_id,
+        battle=battle,
+        pair_id=battle.pair_id,
+        shown_first=0,
+    )
+    return run

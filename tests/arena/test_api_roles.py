@@ -14,10 +14,10 @@ from arena.tokens import make_token
 from config.api_docs import openapi
 from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
-from judges.models import Exclusion, GoldItem, JudgeRun, Voter
+from judges.models import Exclusion, GoldItem, Judge, JudgeCall, JudgeRun, Voter
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
-from tests.api_client import DOT
+from tests.api_client import DOT, make_asked_judge
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +39,12 @@ SENT: dict[str, tuple[Any, int]] = {
     "answer_runs_create": ({"system": "asked", "limit": 1}, 201),
     "answer_runs_partial_update": ({"act": "confirm"}, 200),
     "members_partial_update": ({"role": "researcher"}, 200),
+    "runs_create": ({"judge": "asked"}, 201),
+    "runs_confirm": ({}, 200),
+    "runs_pause": ({}, 200),
+    "runs_retry": ({}, 200),
+    "runs_resume": ({"max_calls": 9}, 200),
+    "runs_cancel": ({}, 200),
     "images_destroy": (None, 204),
     "invitations_destroy": (None, 204),
     "members_destroy": (None, 204),
@@ -59,7 +65,8 @@ ALL = {
 }
 # Making an arena belongs to no arena: its own test is below. What deletes comes last.
 MANAGED = sorted(
-    set(ALL) - FOR_EVERYBODY - {"arenas_create"}, key=lambda name: (ALL[name][1] == "delete", name)
+    set(ALL) - FOR_EVERYBODY - {"arenas_create"},
+    key=lambda name: (ALL[name][1] == "delete", list(SENT).index(name) if name in SENT else -1),
 )
 
 
@@ -71,6 +78,7 @@ def nobody_asked_before():
 @pytest.fixture
 def arena(settings, tmp_path) -> Arena:
     settings.MEDIA_ROOT = tmp_path
+    settings.WHO_ASKS_MODELS = "maintainers"
     arena = cast.make_small_arena()
     exclude_voter(voter=Voter.objects.get(handle="alice"), reason="Clicks without reading.")
     GoldItem.objects.create(
@@ -81,6 +89,7 @@ def arena(settings, tmp_path) -> Arena:
     add_images(arena=arena, files=[("dot.png", DOT)], actor=None)
     system = make_system(arena=arena, name="Asked", configuration={"endpoint": ENDPOINT})
     plan_answers(system=system, selection={})
+    make_asked_judge(arena)
     return arena
 
 
@@ -97,18 +106,23 @@ def person(kind: str, arena: Arena) -> Any:
 
 
 def address(name: str, arena: Arena) -> str:
+    run = JudgeRun.objects.filter(system=None).first()
     rows = {
+        "runs": run,
+        "answer-runs": JudgeRun.objects.filter(judge=None).first(),
+        "calls": JudgeCall.objects.first(),
         "gold-items": GoldItem.objects.first(),
         "exclusions": Exclusion.objects.first(),
         "invitations": Invitation.objects.first(),
         "images": Image.objects.first(),
-        "answer-runs": JudgeRun.objects.first(),
         "log": AuditEntry.objects.first(),
         "members": Membership.objects.filter(user__username="account-somebody").first(),
     }
     path = ALL[name][0].replace("{arena}", arena.slug).replace("{slug}", "asked")
-    if path.endswith("{id}/"):
-        path = path.replace("{id}", str(rows[path.split("/")[-3]].pk))
+    path = path.replace("{run}", str(run.pk))
+    if "{id}" in path:
+        noun = path.partition("/{id}/")[0].rpartition("/")[2]
+        path = path.replace("{id}", str(rows[noun].pk))
     return path + PARAMETERS.get(name, "")
 
 
@@ -136,8 +150,18 @@ def what_is_there(arena) -> Callable[[], list]:
         return [
             *(
                 model.objects.count()
-                for model in (GoldItem, Exclusion, Invitation, Image, AuditEntry, System, JudgeRun)
+                for model in (
+                    GoldItem,
+                    Exclusion,
+                    Invitation,
+                    Image,
+                    AuditEntry,
+                    Judge,
+                    System,
+                    JudgeRun,
+                )
             ),
+            list(JudgeRun.objects.values_list("state", "max_calls")),
             list(arena.memberships.filter(user__username="account-somebody").values("role")),
             list(arena.invitations.values("revoked_at")),
             Arena.objects.values().get(pk=arena.pk),
