@@ -322,9 +322,12 @@ def keep_outputs(*, system: System, outputs: Iterable[Output]) -> None:
 
 
 @transaction.atomic
-def follow_outputs(*, arena: Arena, after: int) -> None:
-    """What follows from outputs with a higher id than ``after``: pairs of their systems, and who is told."""
-    plan_pairs(arena=_locked(arena))
+def follow_outputs(*, arena: Arena, after: int, of: System | None = None) -> None:
+    """What follows from outputs with a higher id than ``after``: pairs of their systems, and who is told.
+
+    ``of``: they are all this system's.
+    """
+    plan_pairs(arena=_locked(arena), of=of)
     outputs_added.send(Output, arena_id=arena.pk, after=after)
 
 

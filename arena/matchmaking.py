@@ -5,14 +5,14 @@ sums, one into the index of outputs by system and prompt.
 """
 
 import random  # noqa: TID251 (the caller's: who gets which battle must not be foreseeable)
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
 
-from arena.models import Arena, Battle, Output, Pair
+from arena.models import Arena, Battle, Output, Pair, System
 
 TRIES = 6  # pairs that are drawn before all are looked through
 PROMPTS = 50  # how many are chosen among
@@ -52,20 +52,14 @@ def set_priorities(*, arena: Arena, priorities: Mapping[int, float]) -> None:
             cursor.executemany(_WRITE, rows)
 
 
-def plan_pairs(*, arena: Arena) -> int:
-    """Make the pairs of systems that share a prompt; how many are new.
+def plan_pairs(*, arena: Arena, of: System | None = None) -> int:
+    """Make the pairs of systems that share a prompt, or those of one system; how many are new.
 
     New pairs get the mean priority of those that are there, so that nothing waits for the next refresh.
     """
     with transaction.atomic():
         there = set(Pair.objects.filter(arena=arena).values_list("system_a_id", "system_b_id"))
-        first = Output.objects.filter(arena=arena)
-        shared = (
-            first.filter(prompt__outputs__system__gt=F("system"))
-            .order_by()
-            .values_list("system_id", "prompt__outputs__system_id")
-            .distinct()
-        )
+        shared = _sharing(arena) if of is None else _sharing_with(of)
         new = [
             Pair(arena=arena, system_a_id=a, system_b_id=b)
             for a, b in shared
@@ -84,6 +78,26 @@ def plan_pairs(*, arena: Arena) -> int:
                 },
             )
     return len(new)
+
+
+def _sharing(arena: Arena) -> Iterable[tuple[int, int]]:
+    """Every two systems with outputs to the same prompt, the lower id first."""
+    return (
+        Output.objects.filter(arena=arena, prompt__outputs__system__gt=F("system"))
+        .order_by()
+        .values_list("system_id", "prompt__outputs__system_id")
+        .distinct()
+    )
+
+
+def _sharing_with(system: System) -> Iterable[tuple[int, int]]:
+    """The same of one system: a fraction of the work where there are many others."""
+    prompts = Output.objects.filter(system=system).values("prompt")
+    others = Output.objects.filter(prompt__in=prompts).exclude(system=system).order_by()
+    return [
+        (min(system.pk, other), max(system.pk, other))
+        for other in others.values_list("system_id", flat=True).distinct()
+    ]
 
 
 class _Drawn(NamedTuple):

@@ -274,7 +274,7 @@ def follow_answers(run: JudgeRun) -> None:
         prompt__in=run.calls.filter(state=JudgeCall.State.DONE).values("prompt"),
     )
     if first := of_run.order_by("pk").values_list("pk", flat=True).first():
-        follow_outputs(arena=run.arena, after=first - 1)
+        follow_outputs(arena=run.arena, after=first - 1, of=run.system)
 
 
 def note_answers(run: JudgeRun) -> None:
