@@ -64,6 +64,7 @@ bench:  ## the engine against its peers, imports, a rebuild, drawing battles, vo
 	.venv/bin/python -m benchmarks.voting
 	.venv/bin/python -m benchmarks.sampling --quick
 	.venv/bin/python -m benchmarks.judging
+	.venv/bin/python -m benchmarks.rounds --runs 100
 
 lock:  ## compiles requirements/*.in anew
 	@bin/environment development

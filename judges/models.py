@@ -139,6 +139,7 @@ class JudgeRun(Lease):
         PLANNED = "planned", "Planned"
         QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
+        WAITING = "waiting", "Waiting for figures"
         PAUSED = "paused", "Paused"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
@@ -164,6 +165,9 @@ class JudgeRun(Lease):
     failed = models.PositiveIntegerField(default=0)
     verdicts_cast = models.PositiveIntegerField(default=0)
     from_cache = models.PositiveIntegerField("answers from the cache", default=0)
+    rounds = models.JSONField(
+        default=dict, blank=True, help_text="Of a run until intervals are narrow: where it stands."
+    )
     examples = models.JSONField(
         default=list, blank=True, help_text="[battle, outcome] that the judge is shown first."
     )

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from arena.forms import Lines
 from arena.models import Arena, Category, System
 from judges.models import Judge, JudgeRun
-from judges.runs.selection import MOST_LIMIT, MOST_NAMED
+from judges.runs.selection import MOST_LIMIT, MOST_NAMED, NARROWEST, WIDEST
 
 # Beyond this many a list of boxes helps nobody.
 BOXES = 300
@@ -102,6 +102,14 @@ class RunForm(LimitsForm):
         label="At most",
         help_text="A sample of so many battles, spread over all that were chosen and the same every time.",
     )
+    until_width = forms.FloatField(
+        required=False,
+        min_value=NARROWEST,
+        max_value=WIDEST,
+        label="Until every 95 % interval is under (rating points)",
+        help_text="Battles are asked in rounds, each where intervals are widest, until this judge’s own "
+        "leaderboard is so sure of every system. “At most” then bounds all rounds together. Empty: no rounds.",
+    )
     categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     prompts = PromptIds(
         required=False,
@@ -116,7 +124,16 @@ class RunForm(LimitsForm):
         help_text="The number of a run of this arena. Empty: whatever is chosen.",
     )
     field_order = [
-        *("judge", "battles", "limit", "systems", "categories", "prompts", "failed_of"),
+        *(
+            "judge",
+            "battles",
+            "limit",
+            "until_width",
+            "systems",
+            "categories",
+            "prompts",
+            "failed_of",
+        ),
         *LimitsForm.LIMITS,
     ]
 
@@ -156,7 +173,7 @@ class RunForm(LimitsForm):
     def selection(self) -> dict[str, Any]:
         """What plan_run takes."""
         given = self.cleaned_data
-        names = ("battles", "limit", "systems", "categories", "prompts", "failed_of")
+        names = ("battles", "limit", "until_width", "systems", "categories", "prompts", "failed_of")
         return {name: given[name] for name in names if given.get(name)}
 
     def clean(self) -> dict[str, Any]:
@@ -165,7 +182,15 @@ class RunForm(LimitsForm):
         judge = given.get("judge")
         if judge is None or judge.kind != Judge.Kind.PROGRAM:
             return given
-        chosen = ("limit", "systems", "categories", "prompts", "failed_of", *self.LIMITS)
+        chosen = (
+            "limit",
+            "until_width",
+            "systems",
+            "categories",
+            "prompts",
+            "failed_of",
+            *self.LIMITS,
+        )
         for name in chosen:
             if given.get(name):
                 self.add_error(

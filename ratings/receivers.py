@@ -5,8 +5,8 @@ from typing import Any
 from django.dispatch import receiver
 
 from arena.signals import categories_changed, policy_changed
-from judges.signals import rankings_changed, verdicts_changed
-from ratings import rankings
+from judges.signals import rankings_changed, run_waits, verdicts_changed
+from ratings import rankings, rounds
 from ratings.publications import mark_categories_stale, mark_priorities_stale, mark_stale
 
 
@@ -32,3 +32,13 @@ def another_policy_writes_other_priorities(sender: Any, *, arena_id: int, **kwar
 @receiver(rankings_changed)
 def a_new_ranking_makes_their_table_stale(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
     rankings.mark_stale(arena_id=arena_id)
+
+
+@receiver(run_waits)
+def a_run_is_told_whether_it_is_enough(
+    sender: Any, *, run_id: int, now: bool, **kwargs: Any
+) -> None:
+    if now:
+        rounds.answer(run_id)
+    else:
+        rounds.answer_soon(run_id)

@@ -31,3 +31,18 @@ def refresh_rankings(key: int) -> bool:
 @shared_task
 def sweep_rankings() -> int:
     return rankings.sweep()
+
+
+@shared_task
+def answer_run(key: int) -> bool:
+    from ratings import rounds
+
+    return rounds.answer(key)
+
+
+@shared_task
+def sweep_rounds() -> int:
+    """Answer the runs whose message or worker was lost."""
+    from ratings import rounds
+
+    return rounds.sweep()

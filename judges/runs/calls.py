@@ -84,6 +84,8 @@ def claim_calls(run: int, *, claim: uuid.UUID, at_most: int, mine: Sequence[int]
     ``at_most`` is how many may be asked at once, by all workers together; ``mine`` are those that this
     worker is asking: their lease is renewed. A run with nothing left is done; one whose budget is spent pauses.
     """
+    from judges.runs.rounds import wait_for_figures
+
     until, row = lease_end(), locked(run)
     calls = JudgeCall.objects.filter(run=run)
     if mine:
@@ -109,7 +111,10 @@ def claim_calls(run: int, *, claim: uuid.UUID, at_most: int, mine: Sequence[int]
                 claim=claim, claimed_until=until, attempts=F("attempts") + 1
             )
         elif not candidates and not in_flight["n"]:
-            _finish(row)
+            if row.selection.get("until_width"):
+                wait_for_figures(row)
+            else:
+                _finish(row)
         elif candidates and not in_flight["n"]:
             row.state, row.error = JudgeRun.State.PAUSED, _spent(row, candidates[0])
             follow_answers(row)

@@ -11,7 +11,7 @@ from arena.models import Arena, Category, System
 from judges.endpoints.interface import Failure
 from judges.models import JudgeCall, JudgeRun
 
-UNDER_WAY = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING)
+UNDER_WAY = (JudgeRun.State.QUEUED, JudgeRun.State.RUNNING, JudgeRun.State.WAITING)
 LOOKED_AT = 300  # calls: the latest, for how fast the run goes
 RECENT = timedelta(minutes=5)
 # A worker renews its claim of the run with every result, and the sweeper asks again after half a minute.
@@ -134,7 +134,11 @@ def selection_in_words(selection: Mapping[str, Any], *, arena: Arena, beginning:
     sentence = " ".join(words)
     if failed_of := selection.get("failed_of"):
         sentence += f", only those that failed in run {failed_of}"
-    if limit := selection.get("limit"):
+    if width := selection.get("until_width"):
+        sentence += f", in rounds until every 95 % interval is under {width:g} rating points"
+    if (limit := selection.get("limit")) and width:
+        sentence += f", at most {limit:,} battles"
+    elif limit:
         sentence += f", a sample of at most {limit:,}"
     return f"{sentence}."
 

@@ -1,6 +1,6 @@
 """The calls of a run as rows: made once, when the run is confirmed, in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from judges.runs.answers import write_calls
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.preparing import Scope, prepared, subject_of
 from judges.runs.scored import decide_from_scores
-from judges.runs.selection import Chosen, chosen, outputs_to_score
+from judges.runs.selection import Chosen, batches_of, chosen, outputs_to_score
 from judges.runs.sizes import (
     ROLES,
     Size,
@@ -32,6 +32,8 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     """Write the calls of a queued run, and let it run. Made anew from the start if a worker died at it."""
     run.calls.all().delete()
     cast = 0
+    if run.selection.get("until_width"):
+        return _begin_rounds(run)
     if run.system is not None:
         write_calls(run, run.system)
     else:
@@ -51,10 +53,34 @@ def make_rows(run: JudgeRun) -> JudgeRun:
     return run
 
 
+def _begin_rounds(run: JudgeRun) -> JudgeRun:
+    """What is asked first depends on what the judge has said already: ratings are asked."""
+    from judges.runs.rounds import wait_for_figures
+
+    examples = choose_examples(run.judge)
+    with transaction.atomic():
+        run = JudgeRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        run.total, run.done, run.failed, run.examples = 0, 0, 0, examples
+        run.started_at, run.claimed_until, run.attempts = timezone.now(), None, 0
+        if run.state == JudgeRun.State.QUEUED:
+            wait_for_figures(run)
+        run.save()
+    return run
+
+
+def write_round(run: JudgeRun, rows: list[tuple]) -> int:
+    """The calls of another round, of rows of the universe; how many verdicts follow from scores already."""
+    return _write(run, batches_of(run.judge, run.selection, rows))
+
+
 def _write_judging(run: JudgeRun) -> int:
     """The calls of a judge's run; how many verdicts follow from scores that are there."""
-    protocol = protocol_of(run.judge)
     run.examples = choose_examples(run.judge)
+    return _write(run, chosen(judge=run.judge, selection=run.selection))
+
+
+def _write(run: JudgeRun, batches: Iterable[list[Chosen]]) -> int:
+    protocol = protocol_of(run.judge)
     size = size_of(
         protocol,
         guidelines=run.arena.guidelines,
@@ -62,7 +88,7 @@ def _write_judging(run: JudgeRun) -> int:
     )
     cast = 0
     first = sizes_of_preparations(protocol)
-    for batch in chosen(judge=run.judge, selection=run.selection):
+    for batch in batches:
         if protocol.judges_battles:
             calls = list(_of_battles(run, batch, size))
         else:

@@ -3,12 +3,15 @@
 A selection is plain JSON, every key of which may be missing:
 
     {"battles": "existing" | "voted" | "all", "systems": [slug, …], "pairs": [[slug, slug], …],
-     "prompts": [id, …], "categories": [slug, …], "limit": 200, "failed_of": run id}
+     "prompts": [id, …], "categories": [slug, …], "limit": 200, "failed_of": run id, "until_width": 60}
 
 "existing" are the battles that there are, "voted" those that people voted on, "all" every two outputs to the
 same prompt: battles that are missing are made. One system: its battles against all others; several: the
 battles between them. A limit takes a sample that is spread over all that was chosen, the same every time.
 Of a judge that hears others first (judges.runs.hearing): the battles that all of them have decided.
+
+With "until_width" battles are asked in rounds (judges.runs.rounds) until every system's 95 % interval by this
+judge is narrower than so many rating points; the limit is then the most battles of all rounds together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +44,10 @@ BATCH = 500
 MOST_NAMED = 1_000  # systems, pairs or prompts by name: more than that is a category, or all
 MOST_LIMIT = 1_000_000
 WAYS = ("existing", "voted", "all")
-KEYS = {"battles", "systems", "pairs", "prompts", "categories", "limit", "failed_of"}
+KEYS = {
+    "battles", "systems", "pairs", "prompts", "categories", "limit", "failed_of", "until_width"
+}  # fmt: skip
+NARROWEST, WIDEST = 1, 2_000  # rating points
 # Knuth's multiplicative hash: a spread-out order of rows that every database computes alike.
 _FACTORS = (2_654_435_761, 40_503)
 
@@ -84,6 +90,14 @@ def checked_selection(selection: Mapping[str, Any], *, arena: Arena) -> dict[str
         raise RunError(f"limit must be a whole number up to {MOST_LIMIT:,}; 0 is for no limit.")
     if limit:
         checked["limit"] = limit
+    width = selection.get("until_width")
+    if width is not None:
+        is_number = isinstance(width, int | float) and not isinstance(width, bool)
+        if not is_number or not NARROWEST <= width <= WIDEST:
+            raise RunError(
+                f"until_width is a number of rating points from {NARROWEST} to {WIDEST:,}."
+            )
+        checked["until_width"] = width
     failed_of = selection.get("failed_of")
     if failed_of is not None:
         if not isinstance(failed_of, int) or not arena.runs.filter(pk=failed_of).exists():
@@ -116,11 +130,22 @@ def chosen(*, judge: Judge, selection: Mapping[str, Any]) -> Iterator[list[Chose
     if making:
         plan_pairs(arena=arena)
     for rows in _batches(judge, selection):
-        if not making:
-            yield [Chosen(*row) for row in rows]
-            continue
-        battles = _made(arena, rows)
-        yield [Chosen(*battles[row[3], row[4]], *row[2:]) for row in rows]
+        yield _as_chosen(arena, rows, making=making)
+
+
+def batches_of(
+    judge: Judge, selection: Mapping[str, Any], rows: list[tuple]
+) -> Iterator[list[Chosen]]:
+    """The same of some rows of the universe."""
+    for some in _batched(rows):
+        yield _as_chosen(judge.arena, some, making=selection["battles"] == "all")
+
+
+def _as_chosen(arena: Arena, rows: list[tuple], *, making: bool) -> list[Chosen]:
+    if not making:
+        return [Chosen(*row) for row in rows]
+    battles = _made(arena, rows)
+    return [Chosen(*battles[row[3], row[4]], *row[2:]) for row in rows]
 
 
 def outputs_to_score(

@@ -24,7 +24,8 @@ from judges.runs.planning import RunPlan, plan_of
 from judges.runs.selection import checked_selection
 
 State = JudgeRun.State
-UNFINISHED = (State.PLANNED, State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
+UNDER_WAY = (State.QUEUED, State.RUNNING, State.WAITING)
+UNFINISHED = (State.PLANNED, *UNDER_WAY, State.PAUSED, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def pause_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
     run = locked(run.pk)
     if run.state == State.PAUSED:
         return run
-    if run.state not in (State.QUEUED, State.RUNNING):
+    if run.state not in UNDER_WAY:
         raise RunError(
             f"Run {run.pk} is {run.get_state_display().lower()}: only a run under way pauses."
         )
@@ -119,7 +120,7 @@ def resume_run(
     A run under way is left as it is. Raises RunError for others.
     """
     run = locked(run.pk)
-    if run.state in (State.QUEUED, State.RUNNING):
+    if run.state in UNDER_WAY:
         return run
     if run.state not in (State.PAUSED, State.FAILED):
         raise RunError(

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from arena.models import System
 from judges import runs
 from judges.models import Judge, JudgeRun
+from judges.runs.rounds import answer_here
 
 POLL_SECONDS = 0.5
 OVER = (
@@ -83,7 +84,9 @@ class RunsCommand(BaseCommand):
         """Until it is over. Interrupted, it goes on where there are workers."""
         with tqdm(desc=str(run), unit="call", file=self.stderr, disable=None) as bar:
             while run.state not in OVER:
-                if work:
+                if work and run.state == JudgeRun.State.WAITING:
+                    answer_here(run)
+                elif work:
                     runs.do_some(run)
                 else:
                     time.sleep(POLL_SECONDS)

@@ -29,6 +29,13 @@ class Command(RunsCommand):
         parser.add_argument(
             "--limit", type=int, default=0, help="Only a sample of so many battles."
         )
+        parser.add_argument(
+            "--until-width",
+            type=float,
+            default=0,
+            metavar="POINTS",
+            help="In rounds, until every 95 %% interval by this judge is narrower; --limit bounds them.",
+        )
         add_ways_to_run(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,7 +69,7 @@ def _judge(arena: str, judge: str) -> Judge:
 
 
 def _selection(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("battles", "systems", "prompts", "categories", "limit")
+    names = ("battles", "systems", "prompts", "categories", "limit", "until_width")
     selection = {name: options[name] for name in names if options[name]}
     if options["pairs"]:
         selection["pairs"] = [pair.split(":") for pair in options["pairs"]]
