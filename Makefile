@@ -54,7 +54,7 @@ screenshots:  ## pictures of every page of a running demo, in var/screenshots/
 
 # Ratios within one run are what counts: the machine may be busy. DATABASE_URL chooses the database.
 bench: export JURYBOX_VAR_DIR := $(CURDIR)/var/bench
-bench:  ## the engine against its peers, imports, a rebuild, drawing battles, votes under load, asking models: ratios in one run
+bench:  ## the engine against its peers, imports, a rebuild, drawing battles, votes under load, asking models and what that holds: ratios in one run
 	@bin/environment development
 	.venv/bin/python -m benchmarks.engine
 	.venv/bin/python -m benchmarks.importing --rows 1000000 --shape own
@@ -65,6 +65,7 @@ bench:  ## the engine against its peers, imports, a rebuild, drawing battles, vo
 	.venv/bin/python -m benchmarks.sampling --quick
 	.venv/bin/python -m benchmarks.judging
 	.venv/bin/python -m benchmarks.rounds --runs 100
+	.venv/bin/python -m benchmarks.judging --calls 20000 --memory
 
 lock:  ## compiles requirements/*.in anew
 	@bin/environment development
