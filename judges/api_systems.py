@@ -1,7 +1,5 @@
 """The API: where systems are asked, and runs in which they answer prompts; for maintainers."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -16,19 +14,12 @@ from arena.api_write import OfMaintainers
 from arena.models import System
 from config.api import SLUG, AnyJsonField, ReadOnlyViewSet, RowSerializer, Writes
 from config.api_bodies import Body, Flag, Names, Text, Whole
-from config.problems import Refused
 from judges.answering import LONGEST_SYSTEM_PROMPT, give_endpoint, make_system, plan_answers
-from judges.configurations import ConfigurationError
+from judges.api_runs import as_refusals
 from judges.models import JudgeRun
 from judges.runs import (
-    RunError,
-    cancel_run,
-    confirm_run,
     failures_of,
-    pause_run,
     plan,
-    resume_run,
-    retry_failed,
 )
 from judges.runs.selection import MOST_LIMIT
 
@@ -43,17 +34,6 @@ ENDPOINT = {
     "output_price": 0.6,
     "concurrency": 8,
 }
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """What the verbs refuse, as the answer of the API."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ValidationError({name: [said] for name, said in error.problems.items()}) from error
-    except RunError as error:
-        raise Refused(str(error), status=409) from error
 
 
 # --- where systems are asked ----------------------------------------------------------------------
@@ -128,7 +108,7 @@ class SystemEndpoints(OfMaintainers, Writes, ReadOnlyViewSet):
         about = {name: value for name, value in sent.items() if name not in CONFIGURATION}
         name, version = (" ".join(about.get(key, "").split()) for key in ("name", "version"))
         there = System.objects.filter(arena=self.arena, name=name, version=version).first()
-        with refusals():
+        with as_refusals(request.user):
             if there is not None:
                 system = give_endpoint(
                     system=there, configuration=configuration, actor=request.user
@@ -226,10 +206,6 @@ class AnswerRunBody(LimitsBody):
     )
 
 
-class ActBody(LimitsBody):
-    act = serializers.ChoiceField(choices=["confirm", "pause", "resume", "cancel", "retry"])
-
-
 @extend_schema_view(
     list=extend_schema(
         summary="Runs in which systems answer prompts", description="For maintainers."
@@ -240,7 +216,8 @@ class ActBody(LimitsBody):
     create=extend_schema(
         summary="Plan a run",
         description="Nothing is asked: the answer says how many calls it would make and what they may cost. "
-        "Prompts that the system has answered are left out. The same sent again gives the run that is planned.",
+        "Prompts that the system has answered are left out. The same sent again gives the run that is "
+        "planned. It is confirmed, and steered, below runs.",
         request=AnswerRunBody,
         examples=[
             OpenApiExample(
@@ -250,22 +227,13 @@ class ActBody(LimitsBody):
             )
         ],
     ),
-    partial_update=extend_schema(
-        summary="Confirm, pause, resume or cancel a run, or ask again what failed",
-        description="Each can be sent again. resume takes other limits; what isn't named stays as it was.",
-        request=ActBody,
-        examples=[OpenApiExample("Let it begin", value={"act": "confirm"}, request_only=True)],
-    ),
 )
 class AnswerRuns(OfMaintainers, Writes, ReadOnlyViewSet):
     noun = "answer-runs"
     queryset = JudgeRun.objects.filter(system__isnull=False).select_related("system", "arena")
     serializer_class = AnswerRunSerializer
     detail_class = AnswerRunDetailSerializer
-    answer_classes: ClassVar = {
-        "create": AnswerRunDetailSerializer,
-        "partial_update": AnswerRunDetailSerializer,
-    }
+    answer_classes: ClassVar = {"create": AnswerRunDetailSerializer}
 
     def create(self, request: Request, arena: str) -> Response:
         sent = self.body(AnswerRunBody)
@@ -276,7 +244,7 @@ class AnswerRuns(OfMaintainers, Writes, ReadOnlyViewSet):
             )
         names = ("prompts", "categories", "limit")
         newest = system.runs.order_by("-pk").values_list("pk", flat=True).first() or 0
-        with refusals():
+        with as_refusals(request.user):
             run = plan_answers(
                 system=system,
                 selection={name: sent[name] for name in names if sent.get(name)},
@@ -285,25 +253,6 @@ class AnswerRuns(OfMaintainers, Writes, ReadOnlyViewSet):
             )
         status = 201 if run.pk > newest else 200
         return Response(AnswerRunDetailSerializer(run).data, status=status)
-
-    def partial_update(self, request: Request, arena: str, pk: str) -> Response:
-        run = self.get_object()
-        sent = self.body(ActBody)
-        acts: dict[str, Callable[..., Any]] = {
-            "confirm": confirm_run,
-            "pause": pause_run,
-            "cancel": cancel_run,
-            "retry": retry_failed,
-            "resume": resume_run,
-        }
-        limits = _limits(sent)
-        if sent["act"] != "resume" and limits:
-            raise ValidationError(
-                {name: ["Limits are given when a run is planned or resumed."] for name in limits}
-            )
-        with refusals():
-            acts[sent["act"]](run=run, actor=request.user, **limits)
-        return Response(AnswerRunDetailSerializer(self.get_object()).data)
 
 
 def _limits(sent: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,6 @@ SENT: dict[str, tuple[Any, int]] = {
     "invitations_create": ({"role": "voter"}, 201),
     "system_endpoints_create": ({"name": "Erik", "endpoint": ENDPOINT}, 201),
     "answer_runs_create": ({"system": "asked", "limit": 1}, 201),
-    "answer_runs_partial_update": ({"act": "confirm"}, 200),
     "members_partial_update": ({"role": "researcher"}, 200),
     "runs_create": ({"judge": "asked"}, 201),
     "runs_confirm": ({}, 200),

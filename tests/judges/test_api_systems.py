@@ -58,19 +58,20 @@ def test_a_system_is_made_planned_confirmed_and_followed(api, arena):
     assert (run["state"], run["system"], run["selection"]) == ("planned", "basil", {"limit": 3})
     assert run["plan"].items() >= {"prompts": 3, "left_out": 0}.items()
     assert run["plan"]["cost"] <= run["plan"]["most_cost"]
-    address = f"answer-runs/{run['id']}/"
+    address, steered = f"answer-runs/{run['id']}/", f"runs/{run['id']}/"
+    assert api("get", f"{steered}plan/", status=200)["calls"] == 3
     for _ in range(2):
-        run = api("patch", address, {"act": "confirm"}, status=200)
-        assert (run["state"], run["plan"]) == ("queued", None)
+        assert api("post", f"{steered}confirm/", {}, status=200)["state"] == "queued"
+    assert api("get", address, status=200)["plan"] is None
     work_on(JudgeRun.objects.get(), make_asker=Model(lambda words: "" if "1" in words else "Yes."))
     run = api("get", address, status=200)
     assert (run["state"], run["total"], run["outputs"], run["failed"]) == ("done", 3, 2, 1)
     assert [(f["failure"], f["count"]) for f in run["failures"]] == [("unreadable reply", 1)]
-    assert api("patch", address, {"act": "retry"}, status=200)["state"] == "running"
-    assert api("patch", address, {"act": "pause"}, status=200)["state"] == "paused"
-    run = api("patch", address, {"act": "resume", "max_calls": 50}, status=200)
+    assert api("post", f"{steered}retry/", {}, status=200)["state"] == "running"
+    assert api("post", f"{steered}pause/", {}, status=200)["state"] == "paused"
+    run = api("post", f"{steered}resume/", {"max_calls": 50}, status=200)
     assert (run["state"], run["max_calls"], run["budget"]) == ("running", 50, "1.5000")
-    assert api("patch", address, {"act": "cancel"}, status=200)["state"] == "cancelled"
+    assert api("post", f"{steered}cancel/", {}, status=200)["state"] == "cancelled"
     assert len(api("get", "answer-runs/", status=200)["results"]) == 1
     assert api("get", "outputs/?system=basil", status=200)["results"][0]["text"] == "Yes."
 
@@ -109,10 +110,4 @@ def test_what_is_wrong_is_said_by_its_name_and_nothing_is_made(api, arena):
     assert not JudgeRun.objects.exists()
     assert System.objects.count() == 1
     api("post", "system-endpoints/", SENT, status=201)
-    run = api("post", "answer-runs/", {"system": "basil"}, status=201)
-    address = f"answer-runs/{run['id']}/"
-    api("patch", address, {"act": "confirm", "budget": "1"}, status=400)
-    api("patch", address, {"act": "begin"}, status=400)
-    api("patch", address, {"act": "pause"}, status=409)
-    api("patch", "answer-runs/999999/", {"act": "pause"}, status=404)
     api("post", "system-endpoints/", SENT | {"system_prompt": "Else."}, status=200)
