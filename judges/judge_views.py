@@ -208,6 +208,8 @@ def trial(request: HttpRequest, arena: str, key: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and on.is_valid():
         try:
             if "make" in request.POST:
+                if tried.judge is not None:
+                    raise Http404("The judge that was tried is there already.")
                 of = Judge.objects.filter(arena=place, slug=tried.about.get("of", "")).first()
                 judge = _made(request, place, tried.configuration, tried.about, of=of)
                 messages.success(request, f"{judge} is made. Next: plan a run of it.")

@@ -25,6 +25,7 @@ from judges.models import Judge
 from judges.protocols.interface import JudgeProtocol
 
 MOST_REPETITIONS = 20
+MOST_COMPLETION_TOKENS = 1_000_000
 MOST_HEARD = 12  # judges of one discussion
 _KEYS = {"endpoint", "protocol", "both_orders", "repetitions", "margin", "pictures", "discussion"}
 
@@ -110,6 +111,7 @@ def checked_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "discussion" in configuration:
         complete["discussion"] = _checked_discussion(reader, configuration["discussion"])
+    _check_length(reader, complete["endpoint"]["parameters"])
     protocol = reader.mapping(configuration, "protocol", "")
     reader.known(protocol, {"name", "options"}, "protocol.")
     complete["protocol"] = {
@@ -187,6 +189,23 @@ def _create(
         ) from error
     note(arena=arena, actor=actor, act="make judge", subject=str(judge), slug=judge.slug)
     return judge
+
+
+def _check_length(reader: Reader, parameters: Mapping[str, Any]) -> None:
+    """How long a reply may be is the protocol's to say; some models want to be told by another name."""
+    if "max_tokens" in parameters:
+        reader.problems["endpoint.parameters.max_tokens"] = (
+            "is not a parameter of a judge: it is an option of its protocol."
+        )
+    if "max_completion_tokens" in parameters:
+        reader.whole(
+            parameters,
+            "max_completion_tokens",
+            "endpoint.parameters.",
+            default=1,
+            least=1,
+            most=MOST_COMPLETION_TOKENS,
+        )
 
 
 def _checked_name(name: str) -> str:

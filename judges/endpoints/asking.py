@@ -18,7 +18,15 @@ from judges.endpoints import cache
 from judges.endpoints.client import KEPT_TEXT, ChatClient
 from judges.endpoints.database import Batches, DatabaseThread
 from judges.endpoints.gate import Gate
-from judges.endpoints.interface import RETRIED, Answer, CallError, Endpoint, Failure, Question
+from judges.endpoints.interface import (
+    MAYBE_PAID,
+    RETRIED,
+    Answer,
+    CallError,
+    Endpoint,
+    Failure,
+    Question,
+)
 from judges.endpoints.pacing import Limits
 from judges.endpoints.providers import PROVIDERS
 from judges.endpoints.reward import FORMS, RewardClient
@@ -100,7 +108,7 @@ class Asker:
                 return found, read(found.reply)
             except UnreadableReply:
                 pass  # it was read by an older parser: asked for again
-        spent = 0.0
+        spent, untold = 0.0, 0
         for attempt in range(1, self.patience.attempts + 1):
             try:
                 answer = await self._attempt(question)
@@ -110,6 +118,8 @@ class Asker:
                     raise _unreadable(answer, unreadable) from None
             except CallError as error:
                 spent += error.cost
+                error.untold = untold
+                untold += error.failure in MAYBE_PAID and not error.cost
                 error.cost, error.attempts = spent, attempt
                 if error.is_final or error.failure not in RETRIED:
                     raise
@@ -122,7 +132,7 @@ class Asker:
             if key:
                 await self._keep.one((key, self.endpoint.model, answer))
             cost = None if answer.cost is None else answer.cost + spent
-            return replace(answer, cost=cost, attempts=attempt), reading
+            return replace(answer, cost=cost, attempts=attempt, untold=untold), reading
         raise AssertionError("Unreachable: the last attempt returns or raises.")
 
     async def _attempt(self, question: Question) -> Answer:

@@ -29,6 +29,8 @@ RETRIED = frozenset(
     {Failure.RATE_LIMITED, Failure.SERVER, Failure.TIMEOUT, Failure.CONNECTION, Failure.MALFORMED,
      Failure.UNREADABLE, Failure.CUT_OFF}
 )  # fmt: skip
+# The model may have been paid for these although they gave nothing.
+MAYBE_PAID = frozenset({Failure.UNREADABLE, Failure.CUT_OFF, Failure.MALFORMED, Failure.TIMEOUT})
 
 
 class CallError(Exception):
@@ -48,6 +50,7 @@ class CallError(Exception):
     ) -> None:
         self.failure, self.text, self.retry_after, self.status = failure, text, retry_after, status
         self.cost, self.attempts = cost, attempts  # USD that is known to have been spent in vain
+        self.untold = 0  # further attempts that may have been paid for, nobody knows with how much
         self.is_final = is_final  # not tried again, whatever the failure
         super().__init__(message)
 
@@ -76,7 +79,7 @@ class Answer:
     """A reply with what it took. Tokens are None where the server tells none, or what can't be true.
 
     ``cost`` includes attempts whose reply couldn't be used; None where a price is set and tokens aren't told.
-    An answer from the cache costs nothing.
+    An answer from the cache costs nothing. ``untold`` attempts may have cost more, and nobody knows what.
     """
 
     reply: Reply
@@ -87,6 +90,7 @@ class Answer:
     from_cache: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
     attempts: int = 1
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

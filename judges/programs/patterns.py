@@ -102,6 +102,8 @@ class Machine:
             self.free[start].append((condition, end))
         elif kind is _constants.SUBPATTERN:
             _, more, less, inner = value
+            if more & _parser.TYPE_FLAGS:
+                flags &= ~_parser.TYPE_FLAGS  # of ASCII and Unicode the inner one counts
             self._join(self._built(inner, (flags | more) & ~less, self._opened(start)), end)
         elif kind is _constants.BRANCH:
             for inner in value[1]:

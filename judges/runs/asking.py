@@ -180,6 +180,7 @@ class Turn:
                 text=error.text,
                 cost=error.cost or None,
                 attempts=error.attempts,
+                untold=error.untold,
             )
 
 
@@ -286,6 +287,7 @@ def result_of(call: JudgeCall, answer: Answer, reading: Reading) -> Result:
         seconds=answer.seconds,
         from_cache=answer.from_cache,
         attempts=answer.attempts,
+        untold=answer.untold,
     )
 
 

@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
-from judges.endpoints.interface import Failure
+from judges.endpoints.interface import MAYBE_PAID, Failure
 from judges.models import JudgeCall, JudgeRun
 from judges.runs.answers import follow_answers, keep_answers, note_answers
 from judges.runs.preparing import keep_preparations
@@ -51,13 +51,12 @@ class Result:
     seconds: float = 0.0
     from_cache: bool = False
     attempts: int = 1  # at the endpoint
+    untold: int = 0  # of the attempts before, those that may have cost what nobody knows
     asked: Any = None  # how, of a system's answer: see judges.runs.answers.Asked
 
 
 # These would fail again for every call: the run stops instead, and its calls stay open.
 HOPELESS = frozenset({Failure.CREDENTIALS, Failure.NOT_FOUND, Failure.NOT_ALLOWED})
-# The model may have been paid for these although they gave nothing.
-MAYBE_PAID = frozenset({Failure.UNREADABLE, Failure.CUT_OFF, Failure.MALFORMED, Failure.TIMEOUT})
 
 
 def lease_seconds() -> int:
@@ -146,7 +145,7 @@ def store_results(run: int, results: Sequence[Result]) -> int:
                 row.state, row.error = JudgeRun.State.FAILED, result.error
         else:
             _write(call, result, now)
-            _count(row, call, attempts=result.attempts)
+            _count(row, call, attempts=result.attempts, untold=result.untold)
             if result.failure is None:
                 answered.append(call)
         changed.append(call)
@@ -270,7 +269,7 @@ def _write(call: JudgeCall, result: Result, now: datetime) -> None:
     call.finished_at = now
 
 
-def _count(run: JudgeRun, call: JudgeCall, *, attempts: int) -> None:
+def _count(run: JudgeRun, call: JudgeCall, *, attempts: int, untold: int) -> None:
     """Add it to what the run has done and spent. What nobody told counts as the most that it can be."""
     run.done += call.state == State.DONE
     run.failed += call.state == State.ERROR
@@ -279,12 +278,12 @@ def _count(run: JudgeRun, call: JudgeCall, *, attempts: int) -> None:
         return
     paid = call.state == State.DONE or call.failure in MAYBE_PAID
     if call.input_tokens is None and call.output_tokens is None:
-        run.input_tokens += attempts * call.most_tokens if paid else 0
+        run.input_tokens += (attempts if paid else untold) * call.most_tokens
     else:
         # Of attempts in vain the tokens aren't told: they are taken for as long as the last one.
         run.input_tokens += attempts * (call.input_tokens or 0)
         run.output_tokens += attempts * (call.output_tokens or 0)
     if call.cost is not None:
-        run.cost += call.cost
-    elif paid:
-        run.cost += attempts * call.most_cost
+        run.cost += call.cost + untold * call.most_cost
+    else:
+        run.cost += (attempts if paid else untold) * call.most_cost

@@ -20,6 +20,7 @@ from judges.runs.sizes import (
     ROLES,
     Size,
     cost_of,
+    longest_reply_of,
     size_of,
     sizes_of_preparations,
 )
@@ -58,7 +59,13 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
     """``selection`` as checked_selection gives it. Raises ConfigurationError."""
     protocol, endpoint = protocol_of(judge), endpoint_of(judge)
     examples = [one for _, one in load_examples(choose_examples(judge))]
-    size = size_of(protocol, guidelines=judge.arena.guidelines, examples=examples)
+    longest_reply = longest_reply_of(endpoint)
+    size = size_of(
+        protocol,
+        guidelines=judge.arena.guidelines,
+        examples=examples,
+        longest_reply=longest_reply,
+    )
     usual = size
     if protocol.hears:
         usual = size_of(
@@ -66,6 +73,7 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
             guidelines=judge.arena.guidelines,
             examples=examples,
             reasons=_usual_reasons(judge),
+            longest_reply=longest_reply,
         )
     repetitions = judge.configuration["repetitions"]
     rows = universe(judge=judge, selection=selection)
@@ -85,7 +93,8 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         calls, sums = _of_outputs(judge, rows, repetitions, dict(sums), battles)
     length = _length(size, calls, sums)
     asked, preparations, most_written = calls, 0, 0
-    for scope, first in sizes_of_preparations(protocol).items() if asked else ():
+    first_sizes = sizes_of_preparations(protocol, longest_reply=longest_reply)
+    for scope, first in first_sizes.items() if asked else ():
         of_prompts = scope == Scope.PROMPT
         wanted = _wanted_preparations(judge, rows) if of_prompts else asked // times
         length += _length(first, wanted, _share(mean, wanted / battles, answers=not of_prompts))

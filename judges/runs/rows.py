@@ -20,6 +20,7 @@ from judges.runs.sizes import (
     ROLES,
     Size,
     cost_of,
+    longest_reply_of,
     most_tokens,
     size_of,
     sizes_of_preparations,
@@ -81,13 +82,15 @@ def _write_judging(run: JudgeRun) -> int:
 
 def _write(run: JudgeRun, batches: Iterable[list[Chosen]]) -> int:
     protocol = protocol_of(run.judge)
+    longest_reply = longest_reply_of(endpoint_of(run.judge))
     size = size_of(
         protocol,
         guidelines=run.arena.guidelines,
         examples=[one for _, one in load_examples(run.examples)],
+        longest_reply=longest_reply,
     )
     cast = 0
-    first = sizes_of_preparations(protocol)
+    first = sizes_of_preparations(protocol, longest_reply=longest_reply)
     for batch in batches:
         if protocol.judges_battles:
             calls = list(_of_battles(run, batch, size))

@@ -38,8 +38,11 @@ def size_of(
     guidelines: str,
     examples: Sequence[Example] = (),
     reasons: int = MOST_REASONS,
+    longest_reply: int = 0,
 ) -> Size:
-    """Measured on a case whose texts can be told apart. ``reasons``: bytes of each judge's that it hears."""
+    """Measured on a case whose texts can be told apart. ``reasons``: bytes of each judge's that it hears;
+    ``longest_reply``: as the endpoint's parameters have it.
+    """
     words = _REASON * (1 + reasons // len(_REASON.encode()))
     heard = Opinion(Choice.BOTH_BAD, words, Choice.BOTH_BAD)
     prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
@@ -52,22 +55,30 @@ def size_of(
         examples=tuple(examples),
         discussion=(heard,) * protocol.hears,
     )
-    size = _measured(protocol.render(case, fence="0" * 16), len(case.answers))
+    size = _measured(protocol.render(case, fence="0" * 16), len(case.answers), longest_reply)
     # What the judge wrote first it reads again: as many tokens, and no token is shorter than a byte.
-    written = sum(first.max_tokens for first in sizes_of_preparations(protocol).values())
+    first = sizes_of_preparations(protocol, longest_reply=longest_reply)
+    written = sum(one.max_tokens for one in first.values())
     return size._replace(fixed=size.fixed + written)
 
 
-def _measured(request: Request, answers: int) -> Size:
+def longest_reply_of(endpoint: Endpoint) -> int:
+    """Tokens that the endpoint's parameters allow, whatever a protocol asks for; 0 where they say nothing."""
+    limit = dict(endpoint.parameters).get("max_completion_tokens", 0)
+    return limit if isinstance(limit, int) else 0
+
+
+def _measured(request: Request, answers: int, longest_reply: int) -> Size:
     text = "".join(_texts(request.messages))
     times = [text.count(mark) / _REPEATED for mark in _MARKS]
     fixed = len(text.encode()) - sum(len(mark.encode()) * text.count(mark) for mark in _MARKS)
     if request.schema is not None:
         fixed += len(str(request.schema))
-    return Size(fixed, times[0], times[1] / answers, times[2], request.max_tokens)
+    most = max(request.max_tokens, longest_reply)
+    return Size(fixed, times[0], times[1] / answers, times[2], most)
 
 
-def sizes_of_preparations(protocol: JudgeProtocol) -> dict[Scope, Size]:
+def sizes_of_preparations(protocol: JudgeProtocol, *, longest_reply: int = 0) -> dict[Scope, Size]:
     """The same of the calls that come first, in their order."""
     prompt, answer, reference = (mark * _REPEATED for mark in _MARKS)
     answers = (answer, answer) if protocol.judges_battles else (answer,)
@@ -76,7 +87,7 @@ def sizes_of_preparations(protocol: JudgeProtocol) -> dict[Scope, Size]:
     for scope in scopes_of(protocol):
         request = protocol.preparation(case, fence="0" * 16)
         if request is not None:
-            sizes[scope] = _measured(request, len(answers))
+            sizes[scope] = _measured(request, len(answers), longest_reply)
         case = replace(case, checklist=("Is it right?",))
     return sizes
 

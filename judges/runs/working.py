@@ -35,14 +35,17 @@ def do_some(run: JudgeRun, *, make_asker: Any = None) -> bool:
     if run.state == JudgeRun.State.QUEUED:
         if not JudgeRun.objects.claim(run.pk):
             return False
-        try:
-            make_rows(run)
-        except PASSING:
-            raise
-        except Exception as error:
-            stop_run(run.pk, error=f"{type(error).__name__}: {error}")
-            raise
+        # Another worker may have been through before this one's claim: its rows stay.
         run.refresh_from_db(fields=["state"])
+        if run.state == JudgeRun.State.QUEUED:
+            try:
+                make_rows(run)
+            except PASSING:
+                raise
+            except Exception as error:
+                stop_run(run.pk, error=f"{type(error).__name__}: {error}")
+                raise
+            run.refresh_from_db(fields=["state"])
     if run.state == JudgeRun.State.RUNNING:
         has_asked = take_turn(run, make_asker=make_asker)
         run.refresh_from_db(fields=["state"])

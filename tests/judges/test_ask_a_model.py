@@ -75,6 +75,15 @@ def test_an_unreadable_reply_is_asked_for_again_and_its_price_is_counted(server)
     assert CachedReply.objects.get().text == "A"
 
 
+def test_attempts_that_nobody_told_the_price_of_are_counted(server):
+    endpoint = Endpoint(server.url, "unreadable:2:a")
+    ((answer, _),) = ask(endpoint, question(endpoint, "Free, or not told?"))
+    assert (answer.cost, answer.attempts, answer.untold) == (0.0, 3, 2)
+    # The last one is the failure itself; what was refused before it cost nothing.
+    assert failed(Endpoint(server.url, "unreadable:99:c")).untold == 3
+    assert failed(Endpoint(server.url, "status:500")).untold == 0
+
+
 def test_a_reply_that_stays_unreadable_fails_with_its_text_and_is_never_kept(server):
     error = failed(Endpoint(server.url, "unreadable:99:b", output_price=1e6))
     assert (error.failure, error.text) == (Failure.UNREADABLE, "???")

@@ -184,6 +184,8 @@ def test_a_judge_that_exists_is_tried_on_a_battle_at_random_or_by_its_number(cli
         assert battle is None or trial.battle == battle
     response = client.post(page, {"key": uuid.uuid4(), "battle": "999999"})
     assert "no battle 999999" in response.content.decode()
+    made = client.post(address("trial", arena, trial.key), {"key": uuid.uuid4(), "make": "1"})
+    assert made.status_code == 404  # it is there already
 
 
 def test_a_jury_is_made_of_those_who_may_sit_on_it(client, arena, judge):

@@ -6,8 +6,8 @@ import pytest
 
 from judges.endpoints.interface import Answer, CallError, Failure
 from judges.models import JudgeCall
-from judges.runs import confirm_run, plan_run, resume_run, work_on
-from tests.judges.fake_llm import FakeEndpoint, make_arena, make_judge
+from judges.runs import confirm_run, plan, plan_run, resume_run, work_on
+from tests.judges.fake_llm import CONFIGURATION, FakeEndpoint, make_arena, make_judge
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +100,34 @@ def test_attempts_in_vain_are_paid_for_too(judge):
     assert run.failed == 6
     assert run.cost == Decimal("0.0007") * 6 + Decimal("0.0005") * run.done
     assert run.input_tokens + run.output_tokens <= 6_000
+
+
+def test_what_attempts_in_vain_cost_untold_is_the_most_that_it_can_be(judge):
+    class Slow(FakeEndpoint):
+        async def ask(self, question, *, read):
+            answer, reading = await super().ask(question, read=read)
+            return Answer(answer.reply, 100, 1, cost=0.0001, attempts=5, untold=4), reading
+
+    refused = CallError(Failure.RATE_LIMITED, "429", attempts=5)
+    refused.untold = 2
+    run = run_it(judge, Slow(lambda lines: refused if lines[0] == "Poem 0" else "tie"))
+    most = {
+        of: sum(call.most_cost for call in run.calls.filter(state=of)) for of in ("done", "error")
+    }
+    assert (run.done, run.failed) == (18, 6)
+    assert run.cost == Decimal("0.0001") * 18 + 4 * most["done"] + 2 * most["error"]
+
+
+def test_a_reply_may_be_as_long_as_the_parameters_allow(monkeypatch):
+    limit = {"parameters": {"max_completion_tokens": 30_000}}
+    endpoint = CONFIGURATION["endpoint"] | limit
+    judge = make_judge(make_arena(1), monkeypatch, endpoint=endpoint)
+    run = plan_run(judge=judge, selection={})
+    dear = Decimal(str(plan(run).most_cost))
+    calls = _rows(run)
+    assert all(call.most_tokens > 30_000 for call in calls)
+    assert all(call.most_cost > Decimal("0.06") for call in calls)
+    assert Decimal("0.06") * len(calls) < dear
 
 
 def test_answers_from_the_cache_are_free(judge):

@@ -29,6 +29,8 @@ PIECES = st.recursive(
         ),
         inner.map(lambda part: f"(?i:{part})"),
         inner.map(lambda part: f"(?s-i:{part})"),
+        inner.map(lambda part: f"(?a:{part})"),
+        inner.map(lambda part: f"(?u:{part})"),
     ),
     max_leaves=6,
 )
@@ -39,6 +41,11 @@ TEXTS = st.text(alphabet="abABä1 \n_", min_size=1, max_size=9)
 @given(PIECES, TEXTS, st.sampled_from(["", "(?m)", "(?i)", "(?a)"]))
 def test_a_machine_finds_what_the_usual_implementation_finds(pattern, text, flags):
     assert machine_of(flags + pattern).is_in(text) == bool(re.search(flags + pattern, text))
+
+
+def test_letters_of_a_group_are_those_that_the_group_says():
+    assert not machine_of(r"(?a:\w)").is_in("ä")
+    assert machine_of(r"(?a:\W(?u:\w))").is_in("ää")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from arena.leases import LeaseQuerySet
 from arena.models import AuditEntry
 from judges import tasks
 from judges.endpoints.interface import CallError, Failure
@@ -192,3 +193,19 @@ def test_two_runs_over_the_same_battles_cast_one_verdict_each(planned, judge):
     assert second.verdicts_cast >= 6
     assert run.verdicts_cast + second.verdicts_cast == Verdict.objects.count() == 12
     assert not cast.Verdict.objects.filter(trace=None).exists()
+
+
+def test_a_worker_that_comes_late_leaves_the_rows_of_another_alone(planned, monkeypatch):
+    confirm_run(run=planned)
+    claim, others = LeaseQuerySet.claim, []
+
+    def late(rows, key):
+        if not others:
+            others.append(key)
+            work_on(JudgeRun.objects.get(pk=key), make_asker=TIE)
+        return claim(rows, key)
+
+    monkeypatch.setattr(LeaseQuerySet, "claim", late)
+    run = work_on(JudgeRun.objects.get(pk=planned.pk), make_asker=TIE)
+    assert others == [run.pk]
+    assert (run.state, run.total, run.done, run.calls.count()) == ("done", 24, 24, 24)
