@@ -146,16 +146,25 @@ class AnObject(serializers.Field):
 
     default_error_messages = {
         "not_object": "Must be an object, {{…}}.",
-        "half": "Holds half of a character, or a character of code 0, which nothing can keep.",
+        "not_storable": "Holds half of a character, a NUL, a number that is too large, or too many levels.",
     }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             self.fail("not_object")
-        written = json.dumps(data, ensure_ascii=False)
-        if "\\u0000" in written or not _is_whole(written):
-            self.fail("half")
+        if not _is_storable(data):
+            self.fail("not_storable")
         return data
+
+
+def _is_storable(value: Any, levels: int = 10) -> bool:
+    """Whether every database takes it, and everything can be computed with it."""
+    if isinstance(value, dict | list):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return levels > 0 and all(_is_storable(each, levels - 1) for each in inner)
+    if isinstance(value, str):
+        return "\0" not in value and _is_whole(value)
+    return not isinstance(value, int | float) or abs(value) < 2**63
 
 
 def _is_whole(text: str) -> bool:

@@ -10,7 +10,15 @@ from arena.api_settings import Arenas
 from arena.api_write import Outputs, Prompts
 from config.api import ID, SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
-from judges.api import JudgeViewSet, VerdictViewSet
+from judges.api import VerdictViewSet
+from judges.api_judges import (
+    CascadeRequests,
+    Checklists,
+    Derivations,
+    Judges,
+    Protocols,
+    Trials,
+)
 from judges.api_runs import Calls, Runs
 from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
@@ -25,7 +33,7 @@ for view_set in (
     Prompts,
     Outputs,
     BattleViewSet,
-    JudgeViewSet,
+    Judges,
     VerdictViewSet,
     LeaderboardViewSet,
     SnapshotViewSet,
@@ -39,6 +47,10 @@ for view_set in (
     Invitations,
     Log,
     Runs,
+    Trials,
+    Checklists,
+    CascadeRequests,
+    Derivations,
 ):
     below.register(view_set.noun, view_set, basename=f"api-{view_set.noun}")
 below.register(rf"runs/(?P<run>{ID})/calls", Calls, basename="api-calls")
@@ -49,6 +61,11 @@ urlpatterns = [
     path("docs/", docs, name="api-docs"),
     path("", include(arenas.urls)),
     re_path(rf"^arenas/(?P<arena>{SLUG})/", include(below.urls)),
+    re_path(
+        rf"^arenas/(?P<arena>{SLUG})/judge-protocols/$",
+        Protocols.as_view({"get": "retrieve"}),
+        name="api-judge-protocols",
+    ),
     # Ends in a slash, so that Django can send whoever forgot one to the address with it. [\s\S] and not a
     # dot, which stops at a line break.
     re_path(r"^(?:[\s\S]*/)?$", NothingHere.as_view()),

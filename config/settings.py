@@ -350,6 +350,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RunState": "judges.models.JudgeRun.State",
         "CallState": "judges.models.JudgeCall.State",
+        "JobState": "judges.models.Trial.State",
+        "JudgeKind": "judges.models.Judge.Kind",
+        "MadeKind": "judges.api_judges.MADE",
     },
 }
 

@@ -1,14 +1,18 @@
 """How tests ask the read API."""
 
 import base64
+import uuid
 from typing import Any
 
 from django.test import Client
 
 from arena.models import Arena
+from judges.cascades.making import Terms, Tier
+from judges.cascades.requests import request_cascade
 from judges.llm_judges import make_llm_judge
 from judges.models import Judge, JudgeCall, JudgeRun, VerdictTrace
-from judges.runs import plan_run
+from judges.runs import edit_checklist, plan_run
+from judges.trials import start_trial
 from judges.voting import retract_verdict
 from ratings import publications
 from tests import cast
@@ -47,9 +51,10 @@ def make_published_arena() -> Arena:
     return arena
 
 
+NOWHERE = "http://127.0.0.1:9/v1"
 # What an LLM judge is asked with in tests: nobody listens there.
 ASKED = {
-    "endpoint": {"url": "http://127.0.0.1:9/v1", "model": "a-model", "key_name": "TEST_API_KEY"},
+    "endpoint": {"url": NOWHERE, "model": "a-model"},
     "protocol": {"name": "battle", "options": {"reasoned": True}},
 }
 
@@ -68,3 +73,28 @@ def make_asked_judge(arena: Arena) -> JudgeRun:
         shown_first=0,
     )
     return run
+
+
+def make_jobs(arena: Arena) -> dict[str, int]:
+    """A trial, a checklist and a request for a cascade, each by its noun."""
+    judge = arena.judges.get(slug="asked")
+    checklist = {"name": "checklist", "options": {}}
+    lister = make_llm_judge(
+        arena=arena, name="Lister", configuration=ASKED | {"protocol": checklist}
+    )
+    kept = edit_checklist(judge=lister, prompt=arena.prompts.first(), questions=["Does it rhyme?"])
+    trial = start_trial(
+        arena=arena,
+        battle=arena.battles.first(),
+        configuration=judge.configuration,
+        key=uuid.uuid4(),
+        judge=judge,
+    )
+    request = request_cascade(
+        arena=arena,
+        key=uuid.uuid4(),
+        name="Careful cascade",
+        tiers=[Tier(judge)],
+        terms=Terms(target=0.8),
+    )
+    return {"trials": trial.pk, "checklists": kept.pk, "cascade-requests": request.pk}

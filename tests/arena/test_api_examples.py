@@ -1,8 +1,10 @@
 """The examples of docs/api.md do what they say, one after the other."""
 
+import io
 import json
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,14 @@ from arena.tokens import make_token
 from config.api_docs import openapi
 from judges.models import Exclusion, JudgeRun
 from tests import cast
-from tests.accounts import make_user
+from tests.accounts import make_member, make_user
 from tests.api_client import DOT, make_published_arena
 
 SITE = "https://arena.example.org"
 TEXT = Path(settings.BASE_DIR, "docs", "api.md").read_text()
-READING, MAKING = (
+READING, MAKING, JUDGING = (
     re.search(rf"^## {title}$(.*?)^## ", TEXT, re.MULTILINE | re.DOTALL)[1]
-    for title in ("Reading", "Making an arena")
+    for title in ("Reading", "Making an arena", "Judges and runs")
 )
 FILES = {
     "roses.png": DOT,
@@ -103,6 +105,45 @@ def test_the_examples_of_making_an_arena_make_one(db, settings, tmp_path):
     assert JudgeRun.objects.get().state == "queued"
     assert arena.invitations.get().revoked_at
     assert [one.is_excluded for one in Exclusion.objects.order_by("pk")] == [True, False]
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_examples_of_judging_make_a_judge_and_a_run(db, settings, monkeypatch, language):
+    """The endpoint of the examples is nobody's: a worker's part is done here."""
+    settings.WHO_ASKS_MODELS = "maintainers"
+    arena = cast.make_small_arena()
+    token = make_token(user=make_member(arena, "maintainer"), name="t", scope="write", days=1)[1]
+
+    def number(word: str) -> str:
+        run = JudgeRun.objects.first()
+        return word.replace("/runs/1/", f"/runs/{run and run.pk}/")
+
+    if language == "curl":
+        answers = [run([number(word) for word in words], token) for words in commands(JUDGING)]
+        assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200]
+        planned, state = answers[2].json(), answers[4].json()["state"]
+        assert planned["battles"] == 36
+        assert state == "queued"
+        return
+
+    def urlopen(sent):
+        method = sent.get_method()
+        headers = {name: value for name, value in sent.header_items() if name != "Content-type"}
+        address = sent.full_url.removeprefix(SITE)
+        answer = Client().generic(
+            method, address, sent.data or b"", content_type="application/json", headers=headers
+        )
+        assert answer.status_code < 300, answer.content
+        return io.BytesIO(answer.content)
+
+    monkeypatch.setenv("TOKEN", token)
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    monkeypatch.setattr("time.sleep", lambda seconds: JudgeRun.objects.update(state="done"))
+    code = re.search(r"^    import json.*?\[\"results\"\]$", JUDGING, re.M | re.S)[0]
+    names: dict = {}
+    exec(textwrap.dedent(code), names)  # noqa: S102 (our own page)
+    assert names["run"]["state"] == "done"
+    assert names["verdicts"] == []
 
 
 def test_every_address_that_the_page_names_is_there(db):

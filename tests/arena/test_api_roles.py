@@ -14,10 +14,20 @@ from arena.tokens import make_token
 from config.api_docs import openapi
 from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
-from judges.models import Exclusion, GoldItem, Judge, JudgeCall, JudgeRun, Voter
+from judges.models import (
+    CascadeRequest,
+    Exclusion,
+    GoldItem,
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    Preparation,
+    Trial,
+    Voter,
+)
 from tests import cast
 from tests.accounts import client_of, make_member, make_user
-from tests.api_client import DOT, make_asked_judge
+from tests.api_client import ASKED, DOT, NOWHERE, make_asked_judge, make_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +48,14 @@ SENT: dict[str, tuple[Any, int]] = {
     "system_endpoints_create": ({"name": "Erik", "endpoint": ENDPOINT}, 201),
     "answer_runs_create": ({"system": "asked", "limit": 1}, 201),
     "members_partial_update": ({"role": "researcher"}, 200),
+    "judges_create": ({"kind": "llm", "name": "New", "configuration": ASKED}, 201),
+    "judges_versions": ({"configuration": ASKED | {"repetitions": 2}}, 201),
+    "trials_create": ({"judge": "asked", "battle": "{battle}"}, 201),
+    "checklists_create": ({"judge": "lister", "prompt": "{prompt}", "questions": ["Why?"]}, 201),
+    "cascade_requests_create": (
+        {"name": "Careful", "tiers": [{"judge": "asked"}], "target": 0.8},
+        201,
+    ),
     "runs_create": ({"judge": "asked"}, 201),
     "runs_confirm": ({}, 200),
     "runs_pause": ({}, 200),
@@ -53,7 +71,7 @@ FOR_EVERYBODY = {
     f"{noun}_{action}"
     for noun in (
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge_reports",
+        "snapshots", "judge_reports", "derivations",
     )
     for action in ("list", "retrieve")
 }  # fmt: skip
@@ -78,6 +96,7 @@ def nobody_asked_before():
 def arena(settings, tmp_path) -> Arena:
     settings.MEDIA_ROOT = tmp_path
     settings.WHO_ASKS_MODELS = "maintainers"
+    settings.ENDPOINTS = [NOWHERE]
     arena = cast.make_small_arena()
     exclude_voter(voter=Voter.objects.get(handle="alice"), reason="Clicks without reading.")
     GoldItem.objects.create(
@@ -89,6 +108,7 @@ def arena(settings, tmp_path) -> Arena:
     system = make_system(arena=arena, name="Asked", configuration={"endpoint": ENDPOINT})
     plan_answers(system=system, selection={})
     make_asked_judge(arena)
+    make_jobs(arena)
     return arena
 
 
@@ -110,6 +130,9 @@ def address(name: str, arena: Arena) -> str:
         "runs": run,
         "answer-runs": JudgeRun.objects.filter(judge=None).first(),
         "calls": JudgeCall.objects.first(),
+        "trials": Trial.objects.last(),
+        "checklists": Preparation.objects.first(),
+        "cascade-requests": CascadeRequest.objects.last(),
         "gold-items": GoldItem.objects.first(),
         "exclusions": Exclusion.objects.first(),
         "invitations": Invitation.objects.first(),
@@ -127,6 +150,11 @@ def address(name: str, arena: Arena) -> str:
 
 def ask(name: str, arena: Arena, headers: dict[str, str]) -> Any:
     sent = SENT.get(name, (None,))[0]
+    if isinstance(sent, dict):
+        known = {"{battle}": arena.battles.first().pk, "{prompt}": arena.prompts.last().pk}
+        sent = {
+            key: known[v] if isinstance(v, str) and v in known else v for key, v in sent.items()
+        }
     method = ALL[name][1]
     data = {} if method == "get" else {"data": sent, "content_type": kind_of(sent)}
     return getattr(Client(), method)(address(name, arena), headers=headers, **data)

@@ -31,10 +31,11 @@ from arena.tokens import make_token
 from config.api_docs import chapters, objects, openapi
 from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
+from judges.juries.making import make_jury
 from judges.models import GoldItem, VerdictTrace, Voter
 from ratings.models import JudgeReport, Publication, Snapshot
 from tests.accounts import make_member
-from tests.api_client import DOT, make_asked_judge, make_published_arena
+from tests.api_client import DOT, NOWHERE, make_asked_judge, make_jobs, make_published_arena
 
 CHECKS = [
     not_a_server_error,
@@ -59,9 +60,9 @@ READS = sorted(name for name, (_, method) in ALL.items() if method == "get")
 WRITES = sorted(set(ALL) - set(READS))
 FOR_MAINTAINERS = {
     "gold_items", "exclusions", "members", "invitations", "images", "log", "system_endpoints",
-    "answer_runs", "runs", "calls",
+    "answer_runs", "runs", "calls", "trials", "checklists", "cascade_requests",
 }  # fmt: skip
-MORE_READS = {"runs_plan"}
+MORE_READS = {"runs_plan", "judge_protocols_retrieve"}
 
 
 def test_the_schema_is_made_without_a_warning_and_is_valid():
@@ -86,7 +87,8 @@ def test_every_endpoint_is_described():
 
 def test_every_endpoint_says_whom_it_needs():
     anybody = {name for name in READS if {} in operation_of(name)["security"]}
-    assert {name.rpartition("_")[0] for name in set(READS) - anybody} == FOR_MAINTAINERS
+    managed = {name.rpartition("_")[0] for name in set(READS) - anybody}
+    assert managed == FOR_MAINTAINERS | {"judge_protocols"}
     for name in WRITES:
         assert {} not in operation_of(name)["security"], name
         assert {"accessToken": []} in operation_of(name)["security"], name
@@ -100,7 +102,7 @@ def operation_of(name: str) -> dict:
 def test_every_noun_is_there_as_a_list_and_one_by_one():
     nouns = {
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge-reports", *FOR_MAINTAINERS,
+        "snapshots", "judge-reports", "derivations", *FOR_MAINTAINERS,
     }  # fmt: skip
     found = set(READS)
     for noun in nouns:
@@ -145,6 +147,11 @@ def real(db, settings) -> dict[str, dict[str, str | int]]:
         "leaderboards": {"id": Publication.objects.filter(kind="leaderboard").first().pk},
         "snapshots": {"id": Snapshot.objects.first().pk},
         "judge-reports": {"id": JudgeReport.objects.get().pk},
+        "derivations": {
+            "slug": make_jury(
+                arena=arena, name="Panel", members=list(arena.judges.filter(kind="llm"))
+            ).slug
+        },
     }
     for noun in ("prompts", "outputs", "battles"):
         rows[noun] = {"id": getattr(arena, noun).first().pk}
@@ -169,7 +176,7 @@ def test_the_answers_are_as_described(real, subtests):
         "/api/v1/schema/", get_wsgi_application(), config=NO_MADE_UP_TOKENS
     )
     for name in READS:
-        if name.rpartition("_")[0] not in FOR_MAINTAINERS:
+        if name.rpartition("_")[0] not in FOR_MAINTAINERS | {"judge_protocols"}:
             with subtests.test(name=name):
                 check(document[ALL[name][0]]["get"], real)
 
@@ -215,6 +222,7 @@ CHECKS_OF_WRITES = [
 def managed(db, settings, tmp_path) -> tuple[dict[str, dict[str, str | int]], dict[str, str]]:
     """For each noun what stands in the path of a row, and the headers of a maintainer."""
     settings.API_REQUESTS_PER_MINUTE = 100_000
+    settings.ENDPOINTS = [NOWHERE]
     settings.MEDIA_ROOT = tmp_path
     arena = make_published_arena()
     user = make_member(arena, "maintainer")
@@ -239,6 +247,8 @@ def managed(db, settings, tmp_path) -> tuple[dict[str, dict[str, str | int]], di
     run = make_asked_judge(arena)
     rows |= {"runs": run.pk, "calls": run.calls.get().pk}
     paths = {noun: {"arena": arena.slug, "id": pk, "run": run.pk} for noun, pk in rows.items()}
+    paths |= {noun: {"arena": arena.slug, "id": pk} for noun, pk in make_jobs(arena).items()}
+    paths["judges"] = {"arena": arena.slug, "slug": "asked"}
     paths["system-endpoints"] = {"arena": arena.slug, "slug": asked.slug}
     for noun in ("arenas", "prompts", "outputs"):
         paths[noun] = {"arena": arena.slug}
