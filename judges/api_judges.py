@@ -284,7 +284,9 @@ class TrialDetailSerializer(TrialSerializer):
         fields = [*TrialSerializer.Meta.fields, "configuration", "steps", "decisions"]
 
     def get_configuration(self, trial: Trial) -> dict[str, Any]:
-        return disclosed(trial.configuration)
+        shown = disclosed(trial.configuration)
+        # It follows from the rest, which can be sent as it is to make the judge.
+        return {name: value for name, value in shown.items() if name != "protocol_digest"}
 
     def get_decisions(self, trial: Trial) -> list[dict[str, Any]]:
         return [
