@@ -51,3 +51,21 @@ def test_the_rest_is_as_it_is_and_the_original_untouched():
     shown = disclosed(configuration)
     assert shown == configuration | {"headers": {"Authorization": HIDDEN}}
     assert configuration["headers"]["Authorization"] == "Basic abc"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("http://8.8.8.8:8000/v1", True),
+        ("http://10.1.2.3:8000/v1", False),
+        ("http://127.0.0.1:8001/v1", False),
+        ("http://[fd00::1]/v1", False),
+        ("http://[::1/v1", False),
+        ("http://vllm:8000/v1", False),
+        ("http://gpu-7.lab.internal/v1", False),
+    ],
+)
+def test_where_the_operators_own_machines_are_is_not_shown(url, is_shown):
+    shown = disclosed({"endpoint": {"url": url, "model": "m"}})
+    assert shown == {"endpoint": {"url": url if is_shown else HIDDEN, "model": "m"}}
