@@ -26,7 +26,13 @@ from judges.models import JudgeCall, JudgeRun
 from judges.protocols.interface import FinalReply, Reply, Request, UnreadableReply
 from judges.runs.errors import RunError
 from judges.runs.pictures import names_in, pictures_of_each
-from judges.runs.planning import BYTES_PER_TOKEN, RunPlan, seconds_of, usual_call
+from judges.runs.planning import (
+    BYTES_PER_TOKEN,
+    RunPlan,
+    seconds_of,
+    usual_call,
+    warning_of,
+)
 from judges.runs.selection import BATCH, bytes_of, checked_selection, spread_of
 from judges.runs.sizes import ROLES, cost_of, most_tokens
 
@@ -172,6 +178,7 @@ def plan_of_answers(*, system: System, selection: Mapping[str, Any]) -> RunPlan:
             asked.endpoint, calls=calls, latency=latency, tokens=input_tokens + output_tokens
         ),
         is_measured=is_measured,
+        warning=warning_of(asked.endpoint),
         prompts=calls,
         left_out=_chosen(system, selection).filter(messages=[]).count(),
     )

@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Avg, Count, F, QuerySet, Sum
 
 from arena.models import Output, Prompt
-from judges.endpoints.interface import Endpoint
+from judges.endpoints.allowed import check_endpoint
+from judges.endpoints.interface import CallError, Endpoint
 from judges.llm_judges import endpoint_of, protocol_of
 from judges.models import Judge, JudgeCall, JudgeRun, Preparation, Score
 from judges.runs.examples import choose_examples, load_examples
@@ -47,6 +48,7 @@ class RunPlan:
     seconds: float
     is_measured: bool  # replies and time are those of the judge's own earlier calls
     prompts: int = 0  # of a system that is asked to answer them
+    warning: str = ""  # why the endpoint couldn't be asked as things are
     left_out: int = 0  # prompts that were chosen and can't be asked: they weren't published
 
     note = (
@@ -122,7 +124,17 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         ),
         seconds=seconds,
         is_measured=is_measured,
+        warning=warning_of(endpoint),
     )
+
+
+def warning_of(endpoint: Endpoint) -> str:
+    """Why the operator's lists don't have it, said before a run is confirmed; empty where they do."""
+    try:
+        check_endpoint(endpoint)
+    except CallError as error:
+        return str(error)
+    return ""
 
 
 def _length(size: Size, calls: int, sums: Mapping[str, int]) -> int:

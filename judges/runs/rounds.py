@@ -127,9 +127,9 @@ def add_round(*, run: JudgeRun, wanted: Pairs, figures: Mapping[str, Any]) -> bo
 def end_rounds(
     *, run: JudgeRun, said: str, figures: Mapping[str, Any], failed: bool = False
 ) -> bool:
-    """The run is over for this reason; whether it was waiting."""
+    """The run is over for this reason; whether it was waiting, and in the round that was looked at."""
     row = locked(run.pk)
-    if row.state != State.WAITING:
+    if row.state != State.WAITING or row.rounds.get("n", 0) != run.rounds.get("n", 0):
         return False
     row.rounds = {**row.rounds, **figures, "said": said}
     row.claimed_until, row.attempts = None, 0

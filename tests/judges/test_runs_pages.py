@@ -398,3 +398,13 @@ def test_calls_are_listed_by_state_and_reason_a_page_at_a_time(client, ended, mo
     assert failed.count('<span class="chip warn">timeout</span>') == 10
     assert "No call fits" in page_of(client, path, failure="cut off")
     page_of(client, path, after="x", status=404)
+
+
+def test_a_plan_warns_of_an_endpoint_that_the_operator_does_not_list(client, judge, settings):
+    run = plan_run(judge=judge, selection={"limit": 2})
+    page = f"/a/{judge.arena.slug}/runs/{run.pk}/"
+    settings.ENDPOINTS = []
+    assert "JURYBOX_ENDPOINTS" in client.get(page).content.decode()
+    settings.ENDPOINTS = [judge.configuration["endpoint"]["url"]]
+    settings.ENDPOINT_KEYS = {settings.ENDPOINTS[0]: [judge.configuration["endpoint"]["key_name"]]}
+    assert "JURYBOX_ENDPOINTS" not in client.get(page).content.decode()

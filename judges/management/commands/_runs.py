@@ -49,6 +49,7 @@ class RunsCommand(BaseCommand):
             f"{what}: about {plan.input_tokens:,} tokens to read "
             f"and {plan.output_tokens:,} to write, {plan.cost:.2f} USD (at most {plan.most_cost:.2f}), "
             f"{_duration(plan.seconds)}.\n{plan.note}"
+            + (f"\n{plan.warning}" if plan.warning else "")
         )
         if not plan.calls or not (options["yes"] or self.is_wanted()):
             return runs.cancel_run(run=run)
