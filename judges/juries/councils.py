@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from arena.models import Arena, System
+from judges.configurations import ConfigurationError
 from judges.juries.making import JuryError, make_jury
 from judges.llm_judges import make_llm_judge
 from judges.models import Judge
@@ -33,6 +34,8 @@ def make_council(
     member judges as an LLM judge named after its system, to be run like any other. Raises JuryError, also
     where a system has no family, since it would then judge itself; and ConfigurationError.
     """
+    if protocol is not None and not isinstance(protocol, Mapping):
+        raise ConfigurationError({"protocol": "must be an object."})
     systems = [s for s in System.objects.filter(arena=arena) if s.endpoint]
     if len(systems) < 2:
         raise JuryError(

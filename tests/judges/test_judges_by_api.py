@@ -79,6 +79,10 @@ def test_an_llm_judge_is_made_once_and_configured_anew(api):
         (llm() | {"kind": "jury", "configuration": {"rule": []}}, 400, "configuration.rule", ""),
         (llm() | {"kind": "jury", "configuration": {}}, 409, "", "needs members"),
         (llm() | {"kind": "jury", "configuration": {"rule": "council"}}, 409, "", "two systems"),
+        (
+            llm() | {"kind": "jury", "configuration": {"rule": "council", "options": {"protocol": "battle"}}},
+            400, "protocol", "must be an object",
+        ),
         (llm() | {"kind": "program", "configuration": {"program": "x"}}, 400, "configuration.program", "rouge"),
         (
             llm() | {"kind": "program", "configuration": {"program": "regex", "parameters": {"x": 1}}},
