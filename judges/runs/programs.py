@@ -81,12 +81,17 @@ def work_on(run: JudgeRun) -> JudgeRun:
     """
     if run.state not in WORKABLE or not JudgeRun.objects.claim(run.pk):
         return run
+    # Somebody may have cancelled it, or finished it, between the look and the claim.
+    workable = JudgeRun.objects.filter(pk=run.pk, state__in=WORKABLE)
+    if not workable.update(state=JudgeRun.State.RUNNING, failed=0):
+        JudgeRun.objects.filter(pk=run.pk).update(claimed_until=None)
+        run.refresh_from_db()
+        return run
     run.refresh_from_db()
     # Battles may have come since the run was started, and those that failed are tried again.
-    run.state, run.failed = JudgeRun.State.RUNNING, 0
     run.started_at = run.started_at or timezone.now()
     run.total = run.done + _open(run.judge).count()
-    run.save(update_fields=["state", "failed", "total", "started_at"])
+    run.save(update_fields=["total", "started_at"])
     try:
         _judge_all(run)
     except Exception as error:

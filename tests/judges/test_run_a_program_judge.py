@@ -6,7 +6,15 @@ from django.utils import timezone
 from judges import tasks
 from judges.models import Judge, JudgeRun, Outcome, Verdict, VerdictTrace
 from judges.programs import PROGRAMS
-from judges.runs import RunError, make_program_judge, start_run, unfinished_runs, work_on
+from judges.runs import (
+    RunError,
+    cancel_run,
+    make_program_judge,
+    start_run,
+    unfinished_runs,
+    work_on,
+)
+from judges.runs.programs import work_on as work_on_program
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +87,14 @@ def test_a_run_that_somebody_works_on_is_left_to_them(judge):
     assert unfinished_runs() == []
     work_on(run)
     assert not Verdict.objects.exists()
+
+
+def test_a_run_that_was_cancelled_before_the_claim_stays_cancelled(judge):
+    run = start_run(judge=judge)
+    cancel_run(run=run)
+    run.state = "queued"  # as the worker saw it
+    run = work_on_program(run)
+    assert (run.state, run.claimed_until, Verdict.objects.count()) == ("cancelled", None, 0)
 
 
 def test_a_battle_without_what_the_program_needs_fails_and_gets_no_verdict(arena):
