@@ -84,6 +84,11 @@ class RunSerializer(RowSerializer):
     )
     kind = serializers.SerializerMethodField(help_text="The kind of the judge, or “system”.")
     selection = AnyJsonField(read_only=True, help_text="Which battles or prompts it is about.")
+    rounds = AnyJsonField(
+        read_only=True,
+        help_text="Of a run until intervals are narrow: rounds and battles so far, the widest interval in "
+        "rating points and whose it is, and at the end what was said.",
+    )
     by = serializers.SerializerMethodField(
         help_text="The account's e-mail address, or its name; empty where a command did it."
     )
@@ -91,7 +96,7 @@ class RunSerializer(RowSerializer):
     class Meta:
         model = JudgeRun
         fields = [
-            "id", "subject", "kind", "state", "selection", "total", "done", "failed", "verdicts_cast",
+            "id", "subject", "kind", "state", "selection", "rounds", "total", "done", "failed", "verdicts_cast",
             "from_cache", "calls_made", "input_tokens", "output_tokens", "cost", *LIMITS, "error", "by",
             "created_at", "started_at", "finished_at",
         ]  # fmt: skip
@@ -179,6 +184,9 @@ class RunPlanSerializer(serializers.Serializer):
     seconds = serializers.FloatField()
     is_measured = serializers.BooleanField(
         help_text="Whether replies and time are those of earlier calls."
+    )
+    warning = serializers.CharField(
+        help_text="Why the endpoint couldn't be asked as things are; empty where it could."
     )
     note = serializers.CharField()
 
