@@ -428,15 +428,14 @@ def new_cascade(request: HttpRequest, arena: str) -> HttpResponse:
 def cascade_request(request: HttpRequest, arena: str, key: uuid.UUID) -> HttpResponse:
     place = managed_arena(request.user, arena)
     asked = get_object_or_404(CascadeRequest.objects.select_related("judge"), arena=place, key=key)
-    if asked.judge_id and not request.htmx:
-        return redirect("ratings:judge", place.slug, asked.judge.slug)
-    context = {"arena": place, "asked": asked, "is_waiting": asked.state == "queued"}
-    if asked.judge_id:
+    if asked.judge is not None:
+        made = reverse("ratings:judge", args=[place.slug, asked.judge.slug])
+        if not wants_part(request):
+            return redirect(made)
         response = HttpResponse(status=204)
-        response.headers["HX-Redirect"] = reverse(
-            "ratings:judge", args=[place.slug, asked.judge.slug]
-        )
+        response.headers["HX-Redirect"] = made
         return response
+    context = {"arena": place, "asked": asked, "is_waiting": asked.state == "queued"}
     template = (
         "judges/_cascade_request.html" if wants_part(request) else "judges/cascade_request.html"
     )
