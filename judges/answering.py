@@ -164,10 +164,11 @@ def _refuse_mixing(system: System) -> None:
             f"{system} has answered prompts by its endpoint: make a system of another name or version, so that "
             "what two configurations answered isn't mixed under one name."
         )
-    unfinished = (State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
+    # A plan was shown with this endpoint's price: who confirms it confirms that.
+    unfinished = (State.PLANNED, State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
     run = system.runs.filter(state__in=unfinished).first()
     if run is not None:
-        raise RunError(f"{system} is being asked as it is in run {run.pk}: cancel that run first.")
+        raise RunError(f"{system} is to be asked as it is in run {run.pk}: cancel that run first.")
 
 
 @transaction.atomic

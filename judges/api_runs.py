@@ -198,7 +198,7 @@ class RunLimitsBody(Body):
         decimal_places=4,
         min_value=Decimal("0.0001"),
         max_value=Decimal(99_999_999),
-        help_text="In USD: the run pauses before it would cost more.",
+        help_text="In USD: the run pauses before it would cost more; pictures aren't foreseen.",
     )
     max_tokens = Whole(required=False, min_value=1, max_value=99_999_999, help_text="Likewise.")
     max_calls = Whole(required=False, min_value=1, max_value=99_999_999, help_text="Likewise.")

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
+from arena.access import may_ask_models
 from judges.configurations import APIS, ConfigurationError
 
 _ENDPOINT_NUMBERS = (
@@ -88,8 +89,19 @@ class EndpointForm(forms.Form):
     folded: tuple[str, ...] = ()
     of_parameters: tuple[str, ...] = ("temperature",)  # which of them have fields of their own
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: Any = None, **kwargs: Any) -> None:
+        """``user`` is who fills it in: what the operator listed is shown to those who may have models asked."""
         super().__init__(*args, **kwargs)
+        self.endpoints = [] if may_ask_models(user) else list(settings.ENDPOINTS)
+        self.lists_none = not settings.ENDPOINTS and not may_ask_models(user)
+        if len(self.endpoints) == 1:
+            self.initial.setdefault("url", self.endpoints[0])
+        if may_ask_models(user):
+            shown = self.fields["key_name"]
+            self.fields["key_name"] = forms.CharField(
+                required=False, max_length=100, label=shown.label, help_text=shown.help_text
+            )
+            return
         names = [("", "None: the server wants no key")]
         listed = list(
             dict.fromkeys(name for keys in settings.ENDPOINT_KEYS.values() for name in keys)

@@ -5,7 +5,6 @@ import random  # noqa: TID251 (which battle is shown needn't be reproducible)
 import uuid
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Exists, Max, Min, OuterRef
@@ -57,15 +56,17 @@ def new(request: HttpRequest, arena: str) -> HttpResponse:
     """A new judge: typed, from a preset, or as it was tried."""
     place = managed_arena(request.user, arena)
     if request.method == "POST":
-        return _sent(request, place, LLMJudgeForm(request.POST), of=None)
+        return _sent(request, place, LLMJudgeForm(request.POST, user=request.user), of=None)
     if "trial" in request.GET:
         trial = _trial(place, request.GET["trial"])
-        return _page(request, place, LLMJudgeForm(initial=_typed(trial)), of=None)
+        return _page(
+            request, place, LLMJudgeForm(initial=_typed(trial), user=request.user), of=None
+        )
     preset = preset_named(request.GET.get("preset", ""))
     initial = _last_endpoint(place) | LLMJudgeForm.initial_of(preset.configuration)
     if "criteria" in preset.options and place.criteria:
         initial["criteria"] = place.criteria
-    form = LLMJudgeForm(initial=initial)
+    form = LLMJudgeForm(initial=initial, user=request.user)
     return _page(request, place, form, of=None, preset=preset)
 
 
@@ -76,11 +77,11 @@ def version(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     place = managed_arena(request.user, arena)
     of = _llm_judge(place, slug)
     if request.method == "POST":
-        return _sent(request, place, LLMJudgeForm(request.POST, of=of), of=of)
+        return _sent(request, place, LLMJudgeForm(request.POST, of=of, user=request.user), of=of)
     configuration = of.configuration
     if "trial" in request.GET:
         configuration = _trial(place, request.GET["trial"]).configuration
-    form = LLMJudgeForm(initial=LLMJudgeForm.initial_of(configuration), of=of)
+    form = LLMJudgeForm(initial=LLMJudgeForm.initial_of(configuration), of=of, user=request.user)
     return _page(request, place, form, of=of)
 
 
@@ -144,7 +145,7 @@ def _page(
         "of": of,
         "presets": PRESETS,
         "preset": preset,
-        "endpoints": settings.ENDPOINTS,
+        "endpoints": form.endpoints,
     }
     return render(request, "judges/llm_judge.html", context, status=422 if form.errors else 200)
 
@@ -163,9 +164,8 @@ def _last_endpoint(place: Arena) -> dict[str, Any]:
     newest = Judge.objects.filter(
         arena=place, kind=Judge.Kind.LLM, configuration__has_key="endpoint"
     ).order_by("-pk")
-    if judge := newest.first():
-        return LLMJudgeForm.initial_of({"endpoint": judge.configuration["endpoint"]})
-    return {"url": settings.ENDPOINTS[0]} if len(settings.ENDPOINTS) == 1 else {}
+    judge = newest.first()
+    return LLMJudgeForm.initial_of({"endpoint": judge.configuration["endpoint"]}) if judge else {}
 
 
 def _llm_judge(place: Arena, slug: str) -> Judge:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -48,7 +47,7 @@ def systems(request: HttpRequest, arena: str) -> HttpResponse:
 def new(request: HttpRequest, arena: str) -> HttpResponse:
     """A new system that can be asked. Sent twice it is one."""
     place = managed_arena(request.user, arena)
-    form = SystemForm(request.POST or None, initial=_usual_endpoint(place))
+    form = SystemForm(request.POST or None, initial=_usual_endpoint(place), user=request.user)
     if request.method == "POST" and form.is_valid():
         about = ("name", "version", "organisation", "family")
         try:
@@ -63,7 +62,7 @@ def new(request: HttpRequest, arena: str) -> HttpResponse:
         else:
             messages.success(request, f"{made} is there. Next: let it answer prompts.")
             return redirect("judges:manage-system", place.slug, made.slug)
-    context = {"arena": place, "form": form, "endpoints": settings.ENDPOINTS}
+    context = {"arena": place, "form": form, "endpoints": form.endpoints}
     status = 422 if form.errors else 200
     return render(request, "judges/new_system.html", context, status=status)
 
@@ -77,7 +76,9 @@ def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     found.arena = place
     act = request.POST.get("act", "")
     shown = SystemForm.initial_of(found.endpoint) if found.endpoint else _usual_endpoint(place)
-    endpoint = SystemForm(request.POST if act == "endpoint" else None, initial=shown, of=found)
+    endpoint = SystemForm(
+        request.POST if act == "endpoint" else None, initial=shown, of=found, user=request.user
+    )
     # Both forms have a max_tokens: what names a field on the page has to be its own.
     answers = AnswersForm(
         request.POST if act == "answer" else None, arena=place, auto_id="answers_%s"
@@ -98,7 +99,7 @@ def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
         "system": found,
         "form": endpoint,
         "answers": answers,
-        "endpoints": settings.ENDPOINTS,
+        "endpoints": endpoint.endpoints,
         "prompts": _prompts(place),
         "outputs": found.outputs.count(),
         "is_fixed": bool(found.endpoint) and calls.exists(),
@@ -146,4 +147,4 @@ def _usual_endpoint(place: Arena) -> dict[str, Any]:
     asked = System.objects.filter(arena=place).exclude(endpoint={}).order_by("-pk").first()
     if asked is not None:
         return SystemForm.initial_of({"endpoint": asked.endpoint["endpoint"]})
-    return {"url": settings.ENDPOINTS[0]} if len(settings.ENDPOINTS) == 1 else {}
+    return {}

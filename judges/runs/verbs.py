@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max
+from django.utils import timezone
 
 from arena.access import may_ask_models
 from arena.audit import note
@@ -150,6 +151,7 @@ def cancel_run(*, run: JudgeRun, actor: Any = None) -> JudgeRun:
         state=JudgeCall.State.CANCELLED, claim=None, claimed_until=None
     )
     follow_answers(run)
+    run.finished_at = timezone.now()
     return _change(run, State.CANCELLED, actor, "cancel run")
 
 

@@ -68,6 +68,20 @@ def test_the_pages_say_so_and_keep_what_was_typed(judge, maintainer):
     assert run.state == "planned"
 
 
+def test_what_the_operator_listed_is_shown_to_those_who_may_have_it_asked(maintainer, settings):
+    arena = maintainer.arena_memberships.get().arena
+    settings.ENDPOINTS = ["https://models.example/v1"]
+    settings.ENDPOINT_KEYS = {"https://models.example/v1": ["LAB_KEY"]}
+    staff = make_user("root", is_staff=True)
+    for name in ("new-judge", "new-system"):
+        page = reverse(f"judges:{name}", args=[arena.slug])
+        hidden, shown = (client_of(user).get(page).content.decode() for user in (maintainer, staff))
+        for word in ("models.example", "LAB_KEY"):
+            assert word not in hidden
+            assert word in shown
+        assert 'name="key_name"' in hidden
+
+
 def test_staff_and_commands_ask(judge, settings):
     staff = make_user("root", is_staff=True)
     for actor in (staff, None):
