@@ -10,8 +10,9 @@ from judges.models import JudgeRun
 @shared_task
 def work_on_run(key: int) -> None:
     """A turn at the run, and another message while there is work: what else waits comes between."""
-    run = JudgeRun.objects.select_related("judge", "system", "arena").get(pk=key)
-    if runs.do_some(run):
+    run = JudgeRun.objects.select_related("judge", "system", "arena").filter(pk=key).first()
+    # One that was deleted with its arena is no work.
+    if run is not None and runs.do_some(run):
         work_on_run.delay(key)
 
 

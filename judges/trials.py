@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -31,7 +32,7 @@ from judges.protocols.interface import (
     Request,
 )
 from judges.runs.asking import MakeAsker, asker_for, bounded
-from judges.runs.calls import LONGEST_TEXT, PASSING
+from judges.runs.calls import LONGEST_TEXT, MOST_ATTEMPTS, PASSING
 from judges.runs.cases import Materials, fence_of
 from judges.runs.errors import RunError
 from judges.runs.examples import choose_examples
@@ -104,6 +105,11 @@ def work_on_trial(key: int, *, make_asker: MakeAsker | None = None) -> Trial:
     trial = Trial.objects.select_related(
         "arena", "judge", "battle__prompt", "battle__output_a", "battle__output_b"
     ).get(pk=key)
+    # What comes first and what follows, each tried as often as an Asker tries: nobody else begins meanwhile.
+    longest = 2 * MOST_ATTEMPTS * trial.configuration["endpoint"]["timeout"]
+    Trial.objects.filter(pk=key).update(
+        claimed_until=timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS + longest)
+    )
     try:
         steps, decisions = _asked(trial, make_asker or asker_for)
     except PASSING:

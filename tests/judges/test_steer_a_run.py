@@ -209,3 +209,11 @@ def test_a_worker_that_comes_late_leaves_the_rows_of_another_alone(planned, monk
     run = work_on(JudgeRun.objects.get(pk=planned.pk), make_asker=TIE)
     assert others == [run.pk]
     assert (run.state, run.total, run.done, run.calls.count()) == ("done", 24, 24, 24)
+
+
+def test_a_message_for_a_run_that_was_deleted_is_no_work(judge):
+    run = plan_run(judge=judge, selection={})
+    key = run.pk
+    run.delete()
+    tasks.work_on_run(key)
+    assert not JudgeRun.objects.exists()

@@ -199,6 +199,23 @@ def test_an_endpoint_that_refuses_fails_the_trial_in_words(battle):
     assert (trial.state, trial.error) == ("failed", "The environment variable KEY isn't set.")
 
 
+def test_a_slow_endpoint_is_not_asked_by_a_second_worker_meanwhile(battle, settings):
+    settings.JOB_LEASE_SECONDS = 60
+    given = configuration()
+    given["endpoint"]["timeout"] = 3_600
+    trial = start_trial(arena=battle.arena, battle=battle, configuration=given, key=uuid.uuid4())
+    left = []
+
+    class Looking(Model):
+        async def ask(self, question, *, read):
+            until = await Trial.objects.values_list("claimed_until", flat=True).aget(pk=trial.pk)
+            left.append(until - timezone.now())
+            return await super().ask(question, read=read)
+
+    work_on_trial(trial.pk, make_asker=Looking(lambda asked: '{"verdict": "A"}'))
+    assert min(left) > timedelta(hours=2)
+
+
 def test_the_sweeper_asks_again_gives_up_in_the_end_and_forgets(battle, monkeypatch):
     queued = []
     monkeypatch.setattr("judges.trials._queue", queued.append)
