@@ -1,7 +1,16 @@
 from django.urls import path
 
 from arena import addresses  # noqa: F401 (registers the converter)
-from ratings.views import judges, leaderboards, matrix, rankings, snapshots, systems, voters
+from ratings.views import (
+    judges,
+    leaderboards,
+    matrix,
+    rankings,
+    snapshots,
+    systems,
+    taking_away,
+    voters,
+)
 
 app_name = "ratings"
 urlpatterns = [
@@ -11,6 +20,9 @@ urlpatterns = [
     path("a/<dotted:arena>/rankings/", rankings.rankings, name="rankings"),
     path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
     path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
+    path("a/<dotted:arena>/systems/<dotted:slug>/badge.svg", taking_away.badge, name="badge"),
+    path("a/<dotted:arena>/citation.bib", taking_away.citation, name="citation"),
+    path("a/<dotted:arena>/changes.atom", taking_away.feed, name="feed"),
     path("a/<dotted:arena>/matrix/", matrix.matrix, name="matrix"),
     path("a/<dotted:arena>/judges/", judges.judges, name="judges"),
     path("a/<dotted:arena>/judges/<dotted:slug>/", judges.judge, name="judge"),
