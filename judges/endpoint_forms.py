@@ -92,11 +92,12 @@ class EndpointForm(forms.Form):
     def __init__(self, *args: Any, user: Any = None, **kwargs: Any) -> None:
         """``user`` is who fills it in: what the operator listed is shown to those who may have models asked."""
         super().__init__(*args, **kwargs)
-        self.endpoints = [] if may_ask_models(user) else list(settings.ENDPOINTS)
-        self.lists_none = not settings.ENDPOINTS and not may_ask_models(user)
+        may_ask = not may_ask_models(user)
+        self.endpoints = list(settings.ENDPOINTS) if may_ask else []
+        self.lists_none = may_ask and not settings.ENDPOINTS
         if len(self.endpoints) == 1:
             self.initial.setdefault("url", self.endpoints[0])
-        if may_ask_models(user):
+        if not may_ask:
             shown = self.fields["key_name"]
             self.fields["key_name"] = forms.CharField(
                 required=False, max_length=100, label=shown.label, help_text=shown.help_text

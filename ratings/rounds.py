@@ -56,7 +56,7 @@ def answer(key: int) -> bool:
     wanted = run.selection["until_width"]
     standing = _standing(run)
     figures = {"widest": standing.widest, "system": standing.system}
-    if standing.is_known and standing.widest is not None and standing.widest < wanted:
+    if standing.widest is not None and standing.widest < wanted:
         said = (
             f"Every 95 % interval is under {wanted:g} rating points: the widest, of {standing.system}, is "
             f"{standing.widest:.0f}."
@@ -88,10 +88,6 @@ class _Standing:
     tallies: "Tallies"
     widest: float | None
     system: str
-
-    @property
-    def is_known(self) -> bool:
-        return self.widest is not None
 
     def in_words(self, wanted: float) -> str:
         if self.widest is None:
