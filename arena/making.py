@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from arena.audit import note
+from arena.audit import account_of, note
 from arena.leaks import Detector, prompt_text
 from arena.matchmaking import plan_pairs
 from arena.models import Arena, Category, Membership, Output, Pair, Prompt, System
@@ -300,7 +300,7 @@ def create_system(
         name=name,
         version=version,
         slug=free_slug(f"{name} {version}", taken=taken, otherwise="system", longest=120),
-        owner=actor if actor is not None and actor.is_authenticated else None,
+        owner=account_of(actor),
         **fields,
     )
     system.full_clean()

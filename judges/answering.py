@@ -16,7 +16,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from arena.audit import note
+from arena.audit import account_of, note
 from arena.making import create_system
 from arena.models import Arena, System
 from judges.configurations import (
@@ -193,7 +193,7 @@ def plan_answers(
     Asked.of(system)
     checked = checked_prompts(selection, arena=system.arena)
     limits = checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls)
-    known = actor if actor is not None and actor.is_authenticated else None
+    known = account_of(actor)
     for run in system.runs.filter(state=State.PLANNED, created_by=known, **limits):
         if run.selection == checked:
             return run

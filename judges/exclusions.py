@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
-from arena.audit import note
+from arena.audit import account_of, note
 from judges.models import Exclusion, Voter
 from judges.voting import announce
 
@@ -46,7 +46,7 @@ def _decide(voter: Voter, *, is_excluded: bool, reason: str, by: Any) -> Exclusi
     last = Exclusion.objects.filter(voter=voter).order_by("-pk").first()
     if (last is not None and last.is_excluded) == is_excluded:
         return last if is_excluded else None
-    known = by if by is not None and by.is_authenticated else None
+    known = account_of(by)
     decided = Exclusion.objects.create(
         voter=voter, is_excluded=is_excluded, reason=reason, by=known
     )

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import uuid
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 
 from arena.constraints import CompositeForeignKey
 from arena.leases import Lease, LeaseQuerySet
@@ -1017,41 +1018,66 @@ class Derivation(Lease):
         return f"Verdicts of {self.judge}"
 
 
-class Trial(Lease):
-    """An LLM judge asked about one battle, to be looked at: requests, replies and readings; nothing is cast.
+class RequestedQuerySet(LeaseQuerySet):
+    def still_wanted(self, *, most: int) -> list[int]:
+        """What waits and nobody works on, to be asked for again; what was begun ``most`` times is given up."""
+        waiting = self.unclaimed().filter(state=Requested.State.QUEUED)
+        waiting.filter(attempts__gte=most).update(
+            state=Requested.State.FAILED,
+            error=f"It was begun {most} times and its worker never finished: see the worker's log.",
+            finished_at=timezone.now(),
+        )
+        return list(waiting.filter(attempts__lt=most).values_list("pk", flat=True))
 
-    ``configuration`` may be that of a judge that isn't made yet; ``about`` is then what else was typed of it.
-    """
+
+class Requested(Lease):
+    """Work that somebody asked for by a form or the API, and that a worker does once."""
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
 
-    arena = models.ForeignKey(Arena, models.CASCADE, related_name="trials")
     key = models.UUIDField(
-        unique=True,
-        editable=False,
-        help_text="Of the form that asked: sent twice, it is one trial.",
+        unique=True, editable=False, help_text="Of the form that asked: sent twice, it is one."
     )
-    judge = models.ForeignKey(
-        Judge, models.CASCADE, null=True, blank=True, related_name="trials", db_constraint=False
-    )
-    battle = models.ForeignKey(Battle, models.CASCADE, related_name="+")
-    configuration = models.JSONField()
-    about = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
-    steps = models.JSONField(default=list, blank=True, help_text="Requests with what came of each.")
-    decisions = models.JSONField(
-        default=list, blank=True, help_text="What would be cast, overall and by criterion."
-    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = LeaseQuerySet.as_manager()
+    objects = RequestedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def finish(self, state: str, *, error: str = "") -> Self:
+        """Done, or failed for this reason: written with all that was set on the row."""
+        self.state, self.error = state, error
+        self.claimed_until, self.finished_at = None, timezone.now()
+        self.save()
+        return self
+
+
+class Trial(Requested):
+    """An LLM judge asked about one battle, to be looked at: requests, replies and readings; nothing is cast.
+
+    ``configuration`` may be that of a judge that isn't made yet; ``about`` is then what else was typed of it.
+    """
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="trials")
+    judge = models.ForeignKey(
+        Judge, models.CASCADE, null=True, blank=True, related_name="trials", db_constraint=False
+    )
+    battle = models.ForeignKey(Battle, models.CASCADE, related_name="+")
+    configuration = models.JSONField()
+    about = models.JSONField(default=dict, blank=True)
+    steps = models.JSONField(default=list, blank=True, help_text="Requests with what came of each.")
+    decisions = models.JSONField(
+        default=list, blank=True, help_text="What would be cast, overall and by criterion."
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -1069,35 +1095,17 @@ class Trial(Lease):
         return f"Trial {self.pk}"
 
 
-class CascadeRequest(Lease):
+class CascadeRequest(Requested):
     """A cascade that somebody asked for: a worker calibrates it, which takes numpy, and makes the judge."""
 
-    class State(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-
     arena = models.ForeignKey(Arena, models.CASCADE, related_name="cascade_requests")
-    key = models.UUIDField(
-        unique=True,
-        editable=False,
-        help_text="Of the form that asked: sent twice, it is one request.",
-    )
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     tiers = models.JSONField(help_text='[{"slug": …, "confidence": …}, …], the cheapest first.')
     terms = models.JSONField(help_text="As judges.cascades.making.Terms has them.")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     judge = models.ForeignKey(
         Judge, models.CASCADE, null=True, blank=True, related_name="+", help_text="What was made."
     )
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    objects = LeaseQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

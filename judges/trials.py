@@ -19,6 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from arena.access import may_ask_models
+from arena.audit import account_of
 from arena.models import Arena, Battle
 from judges.endpoints.interface import CallError, Endpoint, Failure, Question
 from judges.llm_judges import checked_configuration, endpoint_of, protocol_of
@@ -91,7 +92,7 @@ def start_trial(
         judge=judge,
         configuration=complete,
         about=dict(about or {}),
-        created_by=actor if actor is not None and actor.is_authenticated else None,
+        created_by=account_of(actor),
     )
     transaction.on_commit(partial(_queue, trial.pk))
     return trial
@@ -118,26 +119,20 @@ def work_on_trial(key: int, *, make_asker: MakeAsker | None = None) -> Trial:
         # It is looked at by people only: no other work waits for it, so it isn't tried again.
         expected = isinstance(error, CallError | MissingInput | RunError)
         said = str(error) if expected else f"{type(error).__name__}: {error}"
-        _finish(trial, State.FAILED, error=said)
+        trial.finish(State.FAILED, error=said)
         if not expected:
             raise
         return trial
     trial.steps = [step.as_json() for step in steps]
     trial.decisions = decisions
-    return _finish(trial, State.DONE)
+    return trial.finish(State.DONE)
 
 
 def sweep_trials() -> int:
     """Ask again for trials that a lost message left; fail those that kill their workers; forget old ones."""
     long_ago = timezone.now() - timedelta(days=KEPT_DAYS)
     Trial.objects.filter(created_at__lt=long_ago).delete()
-    waiting = Trial.objects.unclaimed().filter(state=State.QUEUED)
-    waiting.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=State.FAILED,
-        error=f"It was begun {MAX_ATTEMPTS} times and its worker never finished: see the worker's log.",
-        finished_at=timezone.now(),
-    )
-    keys = list(waiting.filter(attempts__lt=MAX_ATTEMPTS).values_list("pk", flat=True))
+    keys = Trial.objects.still_wanted(most=MAX_ATTEMPTS)
     for key in keys:
         _queue(key)
     return len(keys)
@@ -147,13 +142,6 @@ def _queue(key: int) -> None:
     from judges.tasks import try_judge
 
     try_judge.delay(key)
-
-
-def _finish(trial: Trial, state: str, *, error: str = "") -> Trial:
-    trial.state, trial.error = state, error
-    trial.claimed_until, trial.finished_at = None, timezone.now()
-    trial.save()
-    return trial
 
 
 # --- asking -----------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from arena.audit import account_of
 from arena.models import Arena
 from judges.cascades.making import CascadeError, Terms, Tier, check_cascade, make_cascade
 from judges.models import CascadeRequest, Judge
@@ -43,7 +43,7 @@ def request_cascade(
         description=description,
         tiers=[{"slug": tier.judge.slug, "confidence": tier.confidence} for tier in tiers],
         terms=terms.as_json(),
-        created_by=actor if actor is not None and actor.is_authenticated else None,
+        created_by=account_of(actor),
     )
     transaction.on_commit(partial(_queue, request.pk))
     return request
@@ -65,19 +65,13 @@ def work_on_request(key: int) -> CascadeRequest:
             actor=request.created_by,
         )
     except CascadeError as error:
-        return _finish(request, State.FAILED, error=str(error))
-    return _finish(request, State.DONE)
+        return request.finish(State.FAILED, error=str(error))
+    return request.finish(State.DONE)
 
 
 def sweep_requests() -> int:
     """Ask again for those that a lost message or a dead worker left; fail those that kill their workers."""
-    waiting = CascadeRequest.objects.unclaimed().filter(state=State.QUEUED)
-    waiting.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=State.FAILED,
-        error=f"It was begun {MAX_ATTEMPTS} times and never finished: see the worker's log.",
-        finished_at=timezone.now(),
-    )
-    keys = list(waiting.filter(attempts__lt=MAX_ATTEMPTS).values_list("pk", flat=True))
+    keys = CascadeRequest.objects.still_wanted(most=MAX_ATTEMPTS)
     for key in keys:
         _queue(key)
     return len(keys)
@@ -89,13 +83,6 @@ def _tiers(arena: Arena, rows: Sequence[Mapping[str, str]]) -> list[Tier]:
     if gone := [row["slug"] for row in rows if row["slug"] not in judges]:
         raise CascadeError(f"There is no judge {gone[0]} any more: ask for the cascade again.")
     return [Tier(judges[row["slug"]], row["confidence"]) for row in rows]
-
-
-def _finish(request: CascadeRequest, state: str, *, error: str = "") -> CascadeRequest:
-    request.state, request.error = state, error
-    request.claimed_until, request.finished_at = None, timezone.now()
-    request.save()
-    return request
 
 
 def _queue(key: int) -> None:

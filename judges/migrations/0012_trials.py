@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                     "key",
                     models.UUIDField(
                         editable=False,
-                        help_text="Of the form that asked: sent twice, it is one request.",
+                        help_text="Of the form that asked: sent twice, it is one.",
                         unique=True,
                     ),
                 ),
@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                     "key",
                     models.UUIDField(
                         editable=False,
-                        help_text="Of the form that asked: sent twice, it is one trial.",
+                        help_text="Of the form that asked: sent twice, it is one.",
                         unique=True,
                     ),
                 ),

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from arena.audit import note
+from arena.audit import account_of, note
 from arena.models import Prompt
 from judges.models import Judge, JudgeCall, JudgeRun, Preparation, Score
 from judges.protocols.interface import Case, JudgeProtocol
@@ -119,7 +119,7 @@ def edit_checklist(
         raise RunError(
             "Outputs to this prompt were judged by its checklist already: make a new version of the judge."
         )
-    known = actor if actor is not None and actor.is_authenticated else None
+    known = account_of(actor)
     kept, _ = Preparation.objects.update_or_create(
         judge=judge,
         prompt=prompt,

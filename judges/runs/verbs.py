@@ -14,7 +14,7 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from arena.access import may_ask_models
-from arena.audit import note
+from arena.audit import account_of, note
 from arena.models import System
 from judges.llm_judges import protocol_of
 from judges.models import Judge, JudgeCall, JudgeRun
@@ -59,7 +59,7 @@ def plan_run(
     if "protocol_digest" not in judge.configuration:
         raise RunError(f"{judge} came with a dataset: it has no endpoint that could be asked.")
     protocol_of(judge)
-    known = actor if actor is not None and actor.is_authenticated else None
+    known = account_of(actor)
     return JudgeRun.objects.create(
         arena=judge.arena,
         judge=judge,
