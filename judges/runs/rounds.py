@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from arena.audit import note
 from arena.matchmaking import plan_pairs
-from arena.models import Output
 from judges.models import JudgeCall, JudgeRun
 from judges.runs.calls import locked
 from judges.runs.rows import write_round
@@ -70,13 +69,8 @@ def open_pairs(run: JudgeRun) -> dict[tuple[int, int], int]:
     """How many battles are open, by (system, system), the lower id first."""
     if run.selection["battles"] == "all":
         plan_pairs(arena=run.arena)
-    counted: Counter[tuple[int, int]] = Counter()
-    system_of = dict(Output.objects.filter(arena=run.arena_id).values_list("pk", "system_id"))
-    rows = open_battles(run).order_by().values_list("output_a_pk", "output_b_pk")
-    for one, other in rows.iterator(5_000):
-        a, b = sorted((system_of[one], system_of[other]))
-        counted[a, b] += 1
-    return dict(counted)
+    pairs = open_battles(run).order_by().values_list("system_a_pk", "system_b_pk")
+    return {(a, b): n for a, b, n in pairs.annotate(n=Count("output_a_pk"))}
 
 
 def asked_so_far(run: JudgeRun) -> int:
@@ -144,11 +138,10 @@ def end_rounds(
 
 def _chosen(run: JudgeRun, wanted: Pairs) -> list[tuple]:
     """Rows of the universe: of each pair as many as are wanted, spread over its prompts."""
-    system_of = dict(Output.objects.filter(arena=run.arena_id).values_list("pk", "system_id"))
     left = Counter(dict(wanted))
     rows = []
     for row in open_battles(run).order_by("spread", "output_a_pk", "output_b_pk").iterator(5_000):
-        a, b = sorted((system_of[row[3]], system_of[row[4]]))
+        a, b = row[-2:]
         if left[a, b] > 0:
             left[a, b] -= 1
             rows.append(row)

@@ -64,6 +64,8 @@ class Chosen(NamedTuple):
     reference_bytes: int
     a_bytes: int
     b_bytes: int
+    system_a: int
+    system_b: int
 
 
 def checked_selection(selection: Mapping[str, Any], *, arena: Arena) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def outputs_to_score(
 
 _FIELDS = (
     "battle_pk", "pair_pk", "prompt_pk", "output_a_pk", "output_b_pk",
-    "prompt_bytes", "reference_bytes", "a_bytes", "b_bytes",
+    "prompt_bytes", "reference_bytes", "a_bytes", "b_bytes", "system_a_pk", "system_b_pk",
 )  # fmt: skip
 
 
@@ -200,6 +202,8 @@ def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
         prompt_pk=F("prompt_id"),
         output_a_pk=F("output_a_id"),
         output_b_pk=F("output_b_id"),
+        system_a_pk=F("system_a_id"),
+        system_b_pk=F("system_b_id"),
         **_sizes("prompt__", "output_a__", "output_b__"),
     ).values_list(*_FIELDS)
 
@@ -232,6 +236,8 @@ def _of_outputs(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
         prompt_pk=F("prompt_id"),
         output_a_pk=F("pk"),
         output_b_pk=F(f"{other}__pk"),
+        system_a_pk=F("system_id"),
+        system_b_pk=F(f"{other}__system_id"),
         **_sizes("prompt__", "", f"{other}__"),
     ).values_list(*_FIELDS)
 
