@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from arena.models import Arena, Membership, WhoVotes
+from arena.models import HIDDEN, Arena, Membership, Submission, System, WhoVotes
 
 NOT_OPEN = "This arena isn’t open for votes. Its leaderboard stays, and votes cast so far count."
 NEEDS_ACCOUNT = "In this arena votes need an account. Sign in or make one, and you come back here."
@@ -45,6 +45,43 @@ def role_of(user: Any, arena: Arena) -> Membership.Role | None:
         return None
     role = Membership.objects.filter(arena=arena, user=user).values_list("role", flat=True).first()
     return Membership.Role(role) if role else None
+
+
+def seen_systems(user: Any, arena: Arena) -> QuerySet[System]:
+    """The arena's systems that the user may see: hidden ones are for their owner and the maintainers."""
+    return System.objects.filter(arena=arena).exclude(pk__in=unseen_systems(user, arena))
+
+
+def unseen_systems(user: Any, arena: Arena) -> QuerySet:
+    """The ids of systems that the user may not know of, as a subquery: for ``exclude(system_a__in=…)``.
+
+    ``user`` None is the public. Staff and maintainers may know of all.
+    """
+    hidden = System.objects.filter(arena=arena, standing__in=HIDDEN).order_by().values("pk")
+    if user is None or not user.is_authenticated:
+        return hidden
+    if role_of(user, arena) == Membership.Role.MAINTAINER:
+        return hidden.none()
+    return hidden.exclude(owner=user)
+
+
+def seen_system(user: Any, arena: Arena, slug: str) -> System:
+    """The system at this address; Http404 when there is none that this user may see."""
+    system = seen_systems(user, arena).filter(slug=slug).first()
+    if system is None:
+        raise Http404("There is no system at this address.")
+    system.arena = arena
+    return system
+
+
+def seen_submissions(user: Any, arena: Arena) -> QuerySet[Submission]:
+    """One's own; all of the arena's for maintainers."""
+    if not user.is_authenticated:
+        return Submission.objects.none()
+    there = Submission.objects.filter(arena=arena)
+    if role_of(user, arena) == Membership.Role.MAINTAINER:
+        return there
+    return there.filter(owner=user)
 
 
 def managed_arenas(user: Any) -> QuerySet[Arena]:

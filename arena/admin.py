@@ -13,6 +13,7 @@ from arena.models import (
     Output,
     Pair,
     Prompt,
+    Submission,
     System,
     WantedBattle,
 )
@@ -54,10 +55,19 @@ class SystemAdmin(FixedOnceMade, Kept, LargeTableAdmin):
     list_select_related = ["arena"]
     search_fields = ["slug", "name", "organisation", "family", "arena__slug"]
     autocomplete_fields = ["arena"]
-    raw_id_fields = ["owner"]
+    raw_id_fields = ["owner", "follows"]
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    readonly_fields = ["endpoint"]  # checked and kept where systems are asked
+    # Checked and kept where systems are asked, and where they are submitted.
+    readonly_fields = ["endpoint", "standing", "standing_since"]
     fixed = ("arena", "slug")
+
+
+@admin.register(Submission)
+class SubmissionAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "arena", "system", "owner", "state", "created_at"]
+    list_select_related = ["arena", "system", "owner"]
+    list_filter = ["state"]
+    exact_search = ("arena__slug", "system__slug", "owner__email", "owner__username")
 
 
 @admin.register(Output)

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from arena.addresses import SLUG
 from arena.constraints import CompositeForeignKey
+from arena.leases import Lease, LeaseQuerySet
 
 slug_validator = RegexValidator(
     rf"^{SLUG}\Z", "Lower-case letters, digits, single hyphens and dots only."
@@ -63,6 +64,11 @@ class Arena(models.Model):
     )
     rank_size = models.PositiveSmallIntegerField(
         default=0, help_text="How many outputs a voter puts in order at once, 3 to 5; 0: none."
+    )
+    submission_policy = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Who may submit systems, and how they are ranked: see arena.submissions.policy.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -261,8 +267,24 @@ class Prompt(models.Model):
         return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class Standing(models.TextChoices):
+    """Of a system. The hidden ones are seen by their owner and the maintainers only."""
+
+    PRIVATE = "private", "Private"
+    PUBLISHED = "published", "Published"
+    DEPRECATED = "deprecated", "Deprecated"
+    WITHDRAWN = "withdrawn", "Withdrawn before it was published"
+
+
+HIDDEN = (Standing.PRIVATE, Standing.WITHDRAWN)
+
+
 class System(models.Model):
-    """Something that answers prompts: a model, a prompt, a pipeline, an agent."""
+    """Something that answers prompts: a model, a prompt, a pipeline, an agent.
+
+    What was published once can't be hidden again, so that nobody can take away a result that doesn't suit:
+    a deprecated system gets no new battles, and stays in every table.
+    """
 
     arena = models.ForeignKey(Arena, models.CASCADE, related_name="systems")
     slug = models.CharField(max_length=120, validators=[slug_validator])
@@ -277,6 +299,33 @@ class System(models.Model):
     licence = models.CharField(max_length=60, blank=True)
     link = models.URLField(blank=True)
     description = models.TextField(blank=True)
+    base_model = models.CharField(
+        max_length=120, blank=True, help_text="What it was made of, e.g. by fine-tuning."
+    )
+    size = models.CharField(max_length=40, blank=True, help_text="E.g. 7B parameters.")
+    decoding = models.CharField(
+        max_length=300, blank=True, help_text="How answers were drawn, e.g. temperature 0.7."
+    )
+    price_in = models.DecimalField(
+        "price of input (USD per million tokens)",
+        max_digits=12, decimal_places=6, null=True, blank=True,
+    )  # fmt: skip
+    price_out = models.DecimalField(
+        "price of output (USD per million tokens)",
+        max_digits=12, decimal_places=6, null=True, blank=True,
+    )  # fmt: skip
+    standing = models.CharField(max_length=10, choices=Standing.choices, default=Standing.PUBLISHED)
+    standing_since = models.DateTimeField(
+        null=True, blank=True, help_text="When it was published, deprecated or withdrawn."
+    )
+    follows = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="followed_by",
+        help_text="The version before.",
+    )
     endpoint = models.JSONField(
         default=dict,
         blank=True,
@@ -295,6 +344,13 @@ class System(models.Model):
             ),
             models.UniqueConstraint(fields=["arena", "slug"], name="system_unique_slug"),
             models.UniqueConstraint(fields=["id", "arena"], name="system_id_arena"),
+            models.CheckConstraint(
+                condition=Q(standing__in=Standing.values), name="system_standing_known"
+            ),
+        ]
+        indexes = [
+            # Nearly always there is none: every list asks for them.
+            models.Index(fields=["arena"], condition=Q(standing__in=HIDDEN), name="system_hidden"),
         ]
 
     def __str__(self) -> str:
@@ -302,6 +358,123 @@ class System(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("ratings:system", args=[self.arena.slug, self.slug])
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.standing in HIDDEN
+
+
+class Submission(Lease):
+    """A system's outputs as somebody submitted them, and where their way to a rank stands.
+
+    The row is the record of the work: whoever dies in the middle, the next one goes on from it.
+    """
+
+    class State(models.TextChoices):
+        REFUSED = "refused", "Refused"
+        QUEUED = "queued", "Queued"
+        JUDGING = "judging", "Being judged"
+        WAITING = "waiting", "Waiting for people"
+        RANKED = "ranked", "Ranked"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    arena = models.ForeignKey(Arena, models.CASCADE, related_name="submissions", db_index=False)
+    system = models.OneToOneField(
+        System,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="submission",
+        help_text="None where it was refused.",
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="submissions",
+    )
+    key = models.CharField(
+        max_length=64,
+        editable=False,
+        help_text="SHA-256 of all that was sent: the same sent again is the same submission.",
+    )
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    reason = models.TextField(blank=True, help_text="Why it stands there, in a sentence.")
+    file_name = models.CharField(max_length=200, blank=True)
+    about = models.JSONField(default=dict, help_text="What was said of the system.")
+    n_outputs = models.PositiveIntegerField("outputs", default=0)
+    n_prompts = models.PositiveIntegerField(
+        "prompts", default=0, help_text="Of the arena when it was submitted."
+    )
+    problems = models.JSONField(default=list, blank=True, help_text="[[line, sentence], …]")
+    n_problems = models.PositiveIntegerField("problems found", default=0)
+    judges = models.JSONField(
+        default=list, blank=True, help_text="Addresses of the judges; the first one ranks."
+    )
+    battles_wanted = models.PositiveIntegerField(
+        default=0, help_text="The most battles that are spent on it."
+    )
+    width_wanted = models.FloatField(
+        default=0, help_text="Rating points: enough when its 95 % interval is narrower."
+    )
+    n_battles = models.PositiveIntegerField("battles planned", default=0)
+    n_judged = models.PositiveIntegerField("battles judged", default=0)
+    cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, default=0)
+    place = models.JSONField(
+        default=dict, blank=True, help_text="Its provisional place: see ratings.placing."
+    )
+    rounds = models.JSONField(
+        default=list, blank=True, help_text="The places before, one for each round."
+    )
+    wants_mail = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["arena", "owner"], name="submission_of_owner"),
+            models.Index(
+                fields=["id"],
+                condition=Q(state__in=["queued", "judging", "waiting"]),
+                name="submission_under_way",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["arena", "owner", "key"],
+                condition=~Q(state="refused"),
+                name="submission_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=[
+                        "refused", "queued", "judging", "waiting", "ranked", "failed", "cancelled",
+                        "withdrawn",
+                    ]
+                ),
+                name="submission_state_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="refused") | Q(system__isnull=False),
+                name="submission_has_a_system",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"Submission {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("arena:submission", args=[self.arena.slug, self.pk])
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.JUDGING)
 
 
 class Image(models.Model):

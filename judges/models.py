@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from arena.constraints import CompositeForeignKey
 from arena.leases import Lease, LeaseQuerySet
-from arena.models import Arena, Battle, Output, Pair, Prompt, System, slug_validator
+from arena.models import Arena, Battle, Output, Pair, Prompt, Submission, System, slug_validator
 
 
 class Outcome(models.IntegerChoices):
@@ -153,6 +153,10 @@ class JudgeRun(Lease):
     system = models.ForeignKey(
         System, models.CASCADE, null=True, blank=True, related_name="runs", db_constraint=False
     )
+    submission = models.ForeignKey(
+        Submission, models.SET_NULL, null=True, blank=True, related_name="runs",
+        help_text="Which battles it asks about is then decided where submissions are placed.",
+    )  # fmt: skip
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     selection = models.JSONField(
         default=dict,

@@ -24,6 +24,7 @@ from arena.models import (
     Output,
     Pair,
     Prompt,
+    Submission,
     WantedBattle,
 )
 from config.admin import LargeTableAdmin
@@ -85,6 +86,7 @@ def arena(settings):
     judge = arena.judges.get(slug="judge-llm")
     add_run(arena, judge)
     Derivation.objects.create(judge=judge)
+    Submission.objects.create(arena=arena, key="k", system=arena.systems.first())
     WantedBattle.objects.create(arena=arena, battle=arena.battles.first(), source="c", votes=3)
     Score.objects.create(arena=arena, judge=judge, output=arena.outputs.first(), value=0.5)
     GoldItem.objects.create(
@@ -203,6 +205,7 @@ def add_rows(arena) -> None:
         VerdictTrace.objects.create(verdict=verdict)
         add_run(other, people)
         Derivation.objects.create(judge=people)
+        Submission.objects.create(arena=other, key="k", system=battle.system_a)
         WantedBattle.objects.create(arena=other, battle=battle, source="c", votes=3)
         Score.objects.create(arena=other, judge=people, output=battle.output_a, value=1)
         GoldItem.objects.create(
