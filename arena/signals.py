@@ -12,3 +12,10 @@ outputs_added = Signal()
 
 # Battles are chosen by another policy than before. Argument: arena_id (int).
 policy_changed = Signal()
+
+# A system was published, deprecated or withdrawn. Argument: arena_id (int).
+standings_changed = Signal()
+
+# A submission was accepted or is to be tried again, was cancelled or withdrawn. Arguments: arena_id (int),
+# submission_id (int).
+submission_changed = Signal()
