@@ -51,6 +51,11 @@ class Arena(models.Model):
         blank=True,
         help_text="How the next battle is chosen: see arena.policies. Empty: the usual mixture.",
     )
+    sharing = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What the public may take away as files: see arena.sharing. Empty: all that it sees.",
+    )
     reasons = models.JSONField(
         default=list, blank=True, help_text="What a voter may tick for each side, e.g. made up."
     )

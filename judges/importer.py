@@ -4,30 +4,38 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from arena import categories
 from arena.models import Arena
 from judges import bulk
-from judges.formats.errors import DatasetError, UnreadableDataset
+from judges.beside_verdicts import Beside, link_versions
+from judges.formats.errors import DatasetError, UnreadableDataset, Where
 from judges.formats.reading import Source
 from judges.formats.records import (
     ArenaRecord,
+    BattleRecord,
+    CategoryRecord,
     GoldRecord,
     JudgeRecord,
     OutputRecord,
     Outputs,
     PromptRecord,
+    RankingRecord,
     Record,
+    ScoreRecord,
     SystemRecord,
     Unanswered,
     VerdictRecord,
+    VoterRecord,
 )
 from judges.hashlog import HashLog
-from judges.models import MIRRORED, GoldItem, Judge
+from judges.models import MIRRORED, GoldItem, Judge, Ranking
 from judges.registers import Counts, Judges, Pairs, Prompts, Systems, Voters
 from judges.registers_of_battles import Battles
 from judges.registers_of_battles import Outputs as OutputRegister
+from judges.signals import rankings_changed
 from judges.verdicts_in_bulk import VerdictRow, Verdicts
 from judges.voting import announce
 
@@ -57,6 +65,7 @@ class Importer:
     ) -> None:
         self.arena, self.files, self.rejects = arena, files, files.rejects
         self.only_judges = frozenset(judges)
+        self.keeps_name = False  # of an arena that is made: somebody gave it
         self.named_source = source
         self.source = source or files.path.name.split(".")[0]
         self.now = timezone.now()
@@ -70,6 +79,7 @@ class Importer:
         self.voters = Voters(arena, self.now)
         self.verdicts = Verdicts(arena, self.now)
         self.gold = Counts()
+        self.beside = Beside(arena, self.now)
         self.judges_seen: dict[tuple[str, int], JudgeRecord] = {}
         self.criteria: set[str] = set()
         self.rows_seen, self.ids_seen, self.verdicts_seen = HashLog(), HashLog(), HashLog()
@@ -77,7 +87,8 @@ class Importer:
         tables += ("judges_judge", "judges_voter", "judges_verdict")
         self.statistics = bulk.Statistics(tables, first=FIRST_CHUNK_RECORDS)
         self.chunk_records, self.records = FIRST_CHUNK_RECORDS, 0
-        self._bad: dict[str, int] = {"outputs": 0, "verdicts": 0}
+        self._bad: dict[str, int] = dict.fromkeys(("outputs", "battles", "verdicts"), 0)
+        self._followed: dict[Key, Key] = {}
         self._clear()
 
     def _clear(self) -> None:
@@ -85,6 +96,10 @@ class Importer:
         self._prompts: dict[str, PromptRecord] = {}
         self._answers: list[OutputRecord] = []
         self._decisions: list[VerdictRecord] = []
+        self._bare_battles: list[BattleRecord] = []
+        self._voters: list[VoterRecord] = []
+        self._scores: list[ScoreRecord] = []
+        self._rankings: list[RankingRecord] = []
         self._waiting = self._characters = 0
 
     def take(self, record: Record) -> bool:
@@ -99,6 +114,20 @@ class Importer:
                 self._answers.append(record)
             case SystemRecord():
                 self._systems[record.name, record.version] = record
+                if record.follows:
+                    self._followed[record.name, record.version] = record.follows
+            case BattleRecord():
+                self._bare_battles.append(record)
+            case VoterRecord():
+                self._voters.append(record)
+            case ScoreRecord():
+                self._scores.append(record)
+            case RankingRecord():
+                self._rankings.append(record)
+            case JudgeRecord():
+                self._judge_id(record, record.where or Where(self.files.path.name))
+            case CategoryRecord():
+                self.prompts.make_category(record.slug, record.name)
             case PromptRecord():
                 self._prompts[record.digest] = record
             case GoldRecord():
@@ -125,10 +154,13 @@ class Importer:
         if new := sorted(self.criteria.difference(self.arena.criteria)):
             self.arena.criteria = [*self.arena.criteria, *new]
             self.arena.save(update_fields=["criteria"])
+        link_versions(self.arena, self._followed)
         # The labels are written past the ORM's signals.
         categories.announce(self.prompts.categories_given)
-        if self.verdicts.judges:
-            announce(arena_id=self.arena.pk, judge_ids=sorted(self.verdicts.judges))
+        if changed := self.verdicts.judges | self.beside.judges:
+            announce(arena_id=self.arena.pk, judge_ids=sorted(changed))
+        if self.beside.rankings.added:
+            rankings_changed.send(Ranking, arena_id=self.arena.pk)
 
     def flush(self) -> None:
         """Write what waits. Every reject happens here or in the format."""
@@ -146,17 +178,27 @@ class Importer:
         prompts = dict(self._prompts)
         for answer in self._answers:
             systems.setdefault(answer.system, None)
-            prompts[answer.prompt.digest] = answer.prompt
+            _meet(prompts, answer.prompt)
         for decision in decisions:
             for key in decision.systems:
                 if key not in systems:
                     systems[key] = None
-            prompts[decision.prompt.digest] = decision.prompt
+            _meet(prompts, decision.prompt)
+        for other in (*self._bare_battles, *self._scores, *self._rankings):
+            _meet(prompts, other.prompt)
+            for key in (other.system,) if isinstance(other, ScoreRecord) else other.systems:
+                systems.setdefault(key, None)
         system_ids = self.systems.ids(systems)
         prompt_ids = self.prompts.ids(prompts)
         decisions = self._store_outputs(decisions, system_ids, prompt_ids)
+        if self._bare_battles:
+            self._store_battles(system_ids, prompt_ids)
+        if self._voters:
+            self._store_voters()
         if decisions:
             self._store_verdicts(decisions, system_ids, prompt_ids)
+        if self._scores or self._rankings:
+            self._store_beside(system_ids, prompt_ids)
 
     def _store_outputs(
         self,
@@ -189,6 +231,58 @@ class Importer:
 
         self.outputs.store(wanted, problem)
         return [d for d in decisions if id(d) not in bad] if bad else decisions
+
+    def _store_battles(self, system_ids: dict[Key, int], prompt_ids: dict[str, int]) -> None:
+        sides = []
+        for battle in self._bare_battles:
+            a, b = (system_ids[key] for key in battle.systems)
+            sides.append((a, b) if a < b else (b, a))
+        pair_ids = self.pairs.ids(dict.fromkeys(sides))
+        keys = [
+            (pair_ids[side], prompt_ids[battle.prompt.digest], battle.source_key, *side)
+            for battle, side in zip(self._bare_battles, sides, strict=True)
+        ]
+        found = self.battles.ids(dict.fromkeys(keys))
+        for battle, key in zip(self._bare_battles, keys, strict=True):
+            if key not in found:
+                self._reject("battles", _no_battle(battle), battle)
+
+    def _store_voters(self) -> None:
+        keys = [(self._judge_id(said.judge, said.where), said.handle) for said in self._voters]
+        ids = self.voters.ids(dict.fromkeys(keys))
+        self.beside.store_exclusions(
+            [
+                (ids[key], key[0], said)
+                for key, said in zip(keys, self._voters, strict=True)
+                if said.exclusions
+            ]
+        )
+
+    def _store_beside(self, system_ids: dict[Key, int], prompt_ids: dict[str, int]) -> None:
+        """Scores and rankings: what judges and people said that isn't a verdict."""
+        scores = [
+            (
+                self._judge_id(said.judge, said.where),
+                (system_ids[said.system], prompt_ids[said.prompt.digest]),
+                said,
+            )
+            for said in self._scores
+        ]
+        rankings = []
+        if self._rankings:
+            keys = [(self._judge_id(r.judge, r.where), r.voter) for r in self._rankings]
+            voters = self.voters.ids(dict.fromkeys(keys))
+            rankings = [
+                (
+                    voters[key],
+                    prompt_ids[said.prompt.digest],
+                    [system_ids[system] for system in said.systems],
+                    said,
+                )
+                for key, said in zip(keys, self._rankings, strict=True)
+            ]
+        for said in (*self.beside.store_scores(scores), *self.beside.store_rankings(rankings)):
+            self.rejects.add(_no_output(), said.where)
 
     def _store_verdicts(
         self,
@@ -243,9 +337,10 @@ class Importer:
             kept.append(decision)
         rows, kept = self._without_duplicates(rows, kept)
         traces = [(n, d.trace) for n, d in enumerate(kept) if d.trace is not None]
+        retracted = [(n, d.retraction) for n, d in enumerate(kept) if d.retraction is not None]
         if rows:
             self.verdicts.store(
-                rows, traces, lambda n, error: self._reject("verdicts", error, kept[n])
+                rows, traces, lambda n, error: self._reject("verdicts", error, kept[n]), retracted
             )
 
     def _voter_ids(self, decisions: list[VerdictRecord], judges: list[int]) -> list[int | None]:
@@ -261,23 +356,21 @@ class Importer:
         judges = {id(decision.judge): decision for decision in decisions}
         ids: dict[int, int] = {}
         for key, decision in judges.items():
-            judge = decision.judge
-            same = self.judges_seen.setdefault((judge.name, judge.version), judge)
-            if (same.kind, same.is_simulated) != (judge.kind, judge.is_simulated):
-                raise UnreadableDataset(
-                    f"the judge {judge.name!r} is {judge.kind!r} here and {same.kind!r} elsewhere.",
-                    where=decision.where,
-                    column="judge",
-                )
-            try:
-                ids[key] = self.judges.ids({(judge.name, judge.version): judge})[
-                    judge.name, judge.version
-                ]
-            except DatasetError as error:
-                raise UnreadableDataset(
-                    error.reason, where=decision.where, column=error.column
-                ) from None
+            ids[key] = self._judge_id(decision.judge, decision.where)
         return [ids[id(decision.judge)] for decision in decisions]
+
+    def _judge_id(self, judge: JudgeRecord, where: Where) -> int:
+        same = self.judges_seen.setdefault((judge.name, judge.version), judge)
+        if (same.kind, same.is_simulated) != (judge.kind, judge.is_simulated):
+            raise UnreadableDataset(
+                f"the judge {judge.name!r} is {judge.kind!r} here and {same.kind!r} elsewhere.",
+                where=where,
+                column="judge",
+            )
+        try:
+            return self.judges.ids({(judge.name, judge.version): judge})[judge.name, judge.version]
+        except DatasetError as error:
+            raise UnreadableDataset(error.reason, where=where, column=error.column) from None
 
     def _identities(self, decisions: list[VerdictRecord], times: list[str]) -> list[int]:
         """What tells each row from all others of its source: 63 bits, of its id or of what it says.
@@ -316,7 +409,9 @@ class Importer:
         good = [n for n in range(len(rows)) if n not in bad]
         return [rows[n] for n in good], [kept[n] for n in good]
 
-    def _reject(self, noun: str, error: DatasetError, record: VerdictRecord | OutputRecord) -> None:
+    def _reject(
+        self, noun: str, error: DatasetError, record: VerdictRecord | OutputRecord | BattleRecord
+    ) -> None:
         self.rejects.add(error, record.where)
         self._bad[noun] += 1
 
@@ -342,6 +437,21 @@ class Importer:
 
     def _describe(self, record: ArenaRecord) -> None:
         """Only what the arena doesn't say itself."""
+        if record.settings and self.report.arena_created:
+            settings = {
+                name: value
+                for name, value in record.settings.items()
+                if not (name == "name" and self.keeps_name)
+            }
+            for name, value in settings.items():
+                setattr(self.arena, name, value)
+            try:
+                self.arena.full_clean()
+            except ValidationError as error:
+                raise UnreadableDataset(
+                    f"the arena's settings: {' '.join(error.messages)}", where=record.where
+                ) from None
+            self.arena.save(update_fields=list(settings))
         changed = [
             name
             for name in ("guidelines", "licence", "source")
@@ -364,11 +474,23 @@ class Importer:
             "verdicts": Counts(self.verdicts.added, self.verdicts.already_there),
             "gold items": self.gold,
         }
+        for noun, counts in (("scores", self.beside.scores), ("rankings", self.beside.rankings)):
+            if counts.added or counts.already_there:
+                self.report.nouns[noun] = counts
         self.report.nouns["outputs"].rejected = self._bad["outputs"]
+        self.report.nouns["battles"].rejected = self._bad["battles"]
         # What a format couldn't read is nearly always a row with a verdict.
         unread = self.rejects.count - bad - self.gold.rejected
         self.report.nouns["verdicts"].rejected = self._bad["verdicts"] + unread
         self.report.rejected = self.rejects.count
+
+
+def _meet(prompts: dict[str, PromptRecord], prompt: PromptRecord) -> None:
+    """A reference says nothing that a record of the prompt itself doesn't."""
+    if prompt.is_reference:
+        prompts.setdefault(prompt.digest, prompt)
+    else:
+        prompts[prompt.digest] = prompt
 
 
 def size_of(record: Record) -> int:
@@ -402,8 +524,16 @@ def _content(decision: VerdictRecord, time: str, source: str, named_source: str)
     )
 
 
-def _no_battle(decision: VerdictRecord) -> DatasetError:
-    if decision.outputs is Outputs.UNKNOWN:
+def _no_output() -> DatasetError:
+    return DatasetError("the files hold no answer of this system to this prompt.", column="system")
+
+
+def _no_battle(decision: VerdictRecord | BattleRecord) -> DatasetError:
+    if isinstance(decision, BattleRecord):
+        is_unknown = decision.source_key is not None
+    else:
+        is_unknown = decision.outputs is Outputs.UNKNOWN
+    if is_unknown:
         return DatasetError(
             "this source_key is that of a battle on another prompt.", column="source_key"
         )

@@ -54,6 +54,7 @@ def import_dataset(
         files = Source(Path(path), rejects)
         importer = Importer(arena=target, files=files, source=source, judges=judges)
         importer.report.arena_created = created
+        importer.keeps_name = bool(name)
         records = reader.read(files, options or Options())
         if bulk.is_postgresql():
             records = read_ahead(

@@ -95,7 +95,8 @@ class Systems(Register):
     def add(self, wanted: Mapping[tuple[str, str], SystemRecord | None]) -> int:
         taken = System.objects.filter(arena=self.arena).values_list("slug", flat=True)
         titles = [f"{name} {version}".strip() for name, version in wanted]
-        slugs = unique_slugs(titles, taken=set(taken), longest=120)
+        own = [record.slug if record else "" for record in wanted.values()]
+        slugs = addresses(titles, own, taken=set(taken))
         System.objects.bulk_create(
             [
                 System(
@@ -105,6 +106,7 @@ class Systems(Register):
                     slug=slug,
                     organisation=record.organisation if record else "",
                     family=record.family if record else "",
+                    **(record.facts if record else {}),
                 )
                 for ((name, version), record), slug in zip(wanted.items(), slugs, strict=True)
             ],
@@ -147,7 +149,7 @@ class Judges(Register):
         for record in wanted.values():
             title = record.name if record.version == 1 else f"{record.name} v{record.version}"
             reserved = set() if record.kind == Judge.Kind.CROWD else {"people"}
-            slug = unique_slugs([title], taken=taken | reserved, longest=120)[0]
+            slug = addresses([title], [record.slug], taken=taken | reserved)[0]
             taken.add(slug)
             Judge.objects.create(
                 arena=self.arena,
@@ -158,6 +160,7 @@ class Judges(Register):
                 family=record.family,
                 description=record.description,
                 is_simulated=record.is_simulated,
+                configuration=dict(record.configuration),
             )
         return len(wanted)
 
@@ -219,6 +222,13 @@ class Prompts(Register):
             self.labelled.remember(dict.fromkeys(new))
         return result
 
+    def make_category(self, slug: str, name: str) -> None:
+        """A category with its own address; from then on prompts name it by that, not by its name."""
+        found, _ = Category.objects.get_or_create(
+            arena=self.arena, slug=slug, defaults={"name": name}
+        )
+        self.categories[slug] = found.pk
+
     def find(self, wanted: Mapping[str, PromptRecord]) -> dict[Any, int]:
         found: dict[Any, int] = {}
         for digests in in_batches(wanted):
@@ -232,6 +242,8 @@ class Prompts(Register):
         return found
 
     def add(self, wanted: Mapping[str, PromptRecord]) -> int:
+        if unknown := [digest for digest, record in wanted.items() if record.is_reference]:
+            raise DatasetError(f"{unknown[0]} is not in the files' prompts.", column="prompt")
         rows = [
             (
                 digest,
@@ -290,6 +302,19 @@ class Pairs(Register):
     def add(self, wanted: Mapping[tuple[int, int], Any]) -> int:
         constants = {"arena_id": self.arena.pk, "priority": 1}
         return self.stage.insert(self.table, constants, list(wanted))
+
+
+def addresses(titles: list[str], own: list[str], *, taken: set[str]) -> list[str]:
+    """For each the address that it has where it comes from, if it is free here; else one made of its title."""
+    result, taken = [], set(taken)
+    free = {slug for slug in own if slug} - taken
+    for title, slug in zip(titles, own, strict=True):
+        if slug not in free:
+            slug = unique_slugs([title], taken=taken | free, longest=120)[0]
+        free.discard(slug)
+        taken.add(slug)
+        result.append(slug)
+    return result
 
 
 def unique_slugs(titles: Iterable[str], *, taken: set[str], longest: int) -> list[str]:

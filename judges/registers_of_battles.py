@@ -29,7 +29,7 @@ class Outputs:
         self.stage = Stage(
             "output",
             {"system_id": "bigint", "prompt_id": "bigint", "text": "text", "tokens": "integer",
-             "latency_ms": "integer"},
+             "latency_ms": "integer", "cost": "numeric"},
         )  # fmt: skip
 
     @property
@@ -56,7 +56,13 @@ class Outputs:
     ) -> dict[tuple[int, int], int]:
         """Hashes of what is in the arena then: the new text, or the one that was there."""
         rows = [
-            (*key, text, record and record.tokens, record and record.latency_ms)
+            (
+                *key,
+                text,
+                record and record.tokens,
+                record and record.latency_ms,
+                None if record is None or record.cost is None else round(record.cost, 6),
+            )
             for key, (text, record) in new.items()
         ]
         constants = {"arena_id": self.arena.pk, "created_at": moment(self.now)}
@@ -100,14 +106,18 @@ class Battles(Register):
         known = self.known
         result = {key: known[key] for key in wanted if key in known}
         missing = [key for key in wanted if key not in result]
-        if with_outputs := [key for key in missing if key[2] is None]:
-            outputs = self._outputs_of(with_outputs)
-            found = self._add(outputs, _BY_OUTPUTS)
+        with_outputs = [key for key in missing if key[2] is None]
+        without = [key for key in missing if key[2] is not None]
+        # Numbered before they are parted, so that ids are in the order in which the battles came.
+        numbers = dict(zip(missing, next_ids(self.table, len(missing)), strict=True))
+        if with_outputs:
+            found = self._add(self._outputs_of(with_outputs), numbers, _BY_OUTPUTS)
             known.remember(found)
             result |= found
-        if without := [key for key in missing if key[2] is not None]:
+        if without:
             # Not remembered: one rarely comes twice.
-            result |= self._add([(*key, None, None) for key in without], _BY_SOURCE_KEY)
+            rows = [(*key, None, None) for key in without]
+            result |= self._add(rows, numbers, _BY_SOURCE_KEY)
         return result
 
     def _outputs_of(self, keys: list[Key]) -> list[tuple[Any, ...]]:
@@ -119,15 +129,16 @@ class Battles(Register):
         )
         return [row for row in rows if row[5] is not None and row[6] is not None]
 
-    def _add(self, rows: list[tuple[Any, ...]], same: str) -> dict[Key, int]:
+    def _add(
+        self, rows: list[tuple[Any, ...]], numbers: Mapping[Key, int], same: str
+    ) -> dict[Key, int]:
         """``rows`` are keys with output ids; ``same`` says which battle b is the staged one s."""
-        numbers = next_ids(self.table, len(rows))
-        numbered = [(number, *row) for number, row in zip(numbers, rows, strict=True)]
+        numbered = [(numbers[row[:5]], *row) for row in rows]
         constants = {"arena_id": self.arena.pk, "created_at": moment(self.now)}
         inserted = self.stage.insert(self.table, constants, numbered)
         self.added += inserted
         if inserted == len(rows):
-            return {row[:5]: number for number, row in zip(numbers, rows, strict=True)}
+            return {row[:5]: numbers[row[:5]] for row in rows}
         self.stage.fill(numbered)
         there = fetch(
             "SELECT s.pair_id, s.prompt_id, s.source_key, s.system_a_id, s.system_b_id,"  # noqa: S608

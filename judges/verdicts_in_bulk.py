@@ -1,18 +1,19 @@
 """Verdicts of one import, with the words behind them: added once, compared where they are there already."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from arena.models import Arena
 from judges.bulk import Stage, fetch, is_postgresql, moment, run
 from judges.formats.errors import DatasetError
-from judges.formats.records import TraceRecord
-from judges.models import Outcome, Verdict, VerdictTrace
+from judges.formats.records import RetractionRecord, TraceRecord
+from judges.models import Outcome, Retraction, Verdict, VerdictTrace
 
 VERDICT = Verdict._meta.db_table
 TRACE = VerdictTrace._meta.db_table
+RETRACTION = Retraction._meta.db_table
 COLUMNS = {
     "battle_id": "bigint",
     "pair_id": "bigint",
@@ -57,21 +58,25 @@ class Verdicts:
         self.traces = Stage(
             "trace",
             {"n": "integer", "rationale": "text", "completion": "text", "parse": "text",
-             "cost": "numeric", "latency_ms": "integer"},
+             "tokens": "integer", "cost": "numeric", "latency_ms": "integer"},
         )  # fmt: skip
+        self.retractions = Stage(
+            "retraction", {"n": "integer", "reason": "text", "created_at": "timestamptz"}
+        )
 
     def store(
         self,
         rows: list[VerdictRow],
         traces: list[tuple[int, TraceRecord]],
         problem: Callable[[int, DatasetError], None],
+        retractions: Sequence[tuple[int, RetractionRecord]] = (),
     ) -> None:
         """Add what isn't there. ``problem(position, error)`` where the arena says otherwise.
 
-        ``traces`` are (position in rows, trace).
+        ``traces`` and ``retractions`` are (position in rows, what it is).
         """
         inserted = self.rows.insert(VERDICT, {"arena_id": self.arena.pk}, rows)
-        if inserted < len(rows) or traces:
+        if inserted < len(rows) or traces or retractions:
             self.stage.fill([(n, *row) for n, row in enumerate(rows)])
         self.added += inserted
         if inserted:
@@ -83,6 +88,8 @@ class Verdicts:
                 problem(n, _contradiction(Outcome(outcome)))
         if traces:
             self._store_traces(traces)
+        if retractions and self._store_retractions(retractions):
+            self.judges.update(rows[n].judge for n, _ in retractions)
 
     def _contradictions(self) -> list[tuple[int, int]]:
         return [
@@ -99,12 +106,26 @@ class Verdicts:
         parse = "CAST(t.parse AS jsonb)" if is_postgresql() else "t.parse"
         for same in _same_verdict():
             run(
-                f"INSERT INTO {TRACE} (verdict_id, rationale, completion, parse, cost, latency_ms)"  # noqa: S608
-                f" SELECT v.id, t.rationale, t.completion, {parse}, t.cost, t.latency_ms"
+                f"INSERT INTO {TRACE} (verdict_id, rationale, completion, parse, tokens, cost, latency_ms)"  # noqa: S608
+                f" SELECT v.id, t.rationale, t.completion, {parse}, t.tokens, t.cost, t.latency_ms"
                 f" FROM {self.traces.name} t JOIN {self.stage.name} s ON s.n = t.n"
                 f" JOIN {VERDICT} v ON v.id = {same} AND v.outcome = s.outcome"
                 " WHERE true ON CONFLICT DO NOTHING"
             )
+
+    def _store_retractions(self, retractions: Sequence[tuple[int, RetractionRecord]]) -> int:
+        """How many there weren't yet."""
+        self.retractions.fill([(n, said.reason, moment(said.at)) for n, said in retractions])
+        return sum(
+            run(
+                f"INSERT INTO {RETRACTION} (verdict_id, reason, created_at)"  # noqa: S608
+                f" SELECT v.id, t.reason, t.created_at"
+                f" FROM {self.retractions.name} t JOIN {self.stage.name} s ON s.n = t.n"
+                f" JOIN {VERDICT} v ON v.id = {same} AND v.outcome = s.outcome"
+                " WHERE true ORDER BY t.n ON CONFLICT DO NOTHING"
+            )
+            for same in _same_verdict()
+        )
 
 
 def _same_verdict() -> tuple[str, str]:
@@ -131,6 +152,7 @@ def _trace_row(n: int, trace: TraceRecord) -> tuple[Any, ...]:
         trace.rationale,
         trace.completion,
         json.dumps(dict(trace.parse)),
+        trace.tokens,
         cost,
         trace.latency_ms,
     )

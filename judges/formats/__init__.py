@@ -1,6 +1,6 @@
 """The formats of judged datasets. A new one is a module here and a line in FORMATS."""
 
-from judges.formats import alpaca_eval, arena_hard, llmfao, lmarena, table
+from judges.formats import alpaca_eval, arena_hard, jurybox, llmfao, lmarena, table
 from judges.formats.errors import DatasetError
 from judges.formats.interface import Format
 
@@ -10,6 +10,7 @@ FORMATS: dict[str, Format] = {
     "alpaca_eval": alpaca_eval,
     "arena_hard": arena_hard,
     "table": table,
+    "jurybox": jurybox,
 }
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -40,6 +41,18 @@ _NO_SPACE = re.compile(r"[^ \t\n\r]")
 class Row:
     where: Where
     values: dict[str, Any]
+
+
+class Part:
+    """A file that isn't one of the file system: opened and named as it says itself."""
+
+    suffix = ""  # nothing is to be unpacked
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def open(self, mode: str) -> BinaryIO:
+        raise TypeError(f"{type(self).__name__} doesn't say how it is opened.")
 
 
 class Source:
@@ -82,14 +95,16 @@ class Source:
         self.bytes_total += path.stat().st_size
         return path
 
-    def name(self, path: Path) -> str:
+    def name(self, path: Path | Part) -> str:
         """What messages call the file: its name, with folders below the one that was given."""
+        if isinstance(path, Part):
+            return path.name
         return str(path.relative_to(self.path)) if path != self.path else path.name
 
-    def whole_text(self, path: Path) -> str:
+    def whole_text(self, path: Path | Part) -> str:
         return "".join(text for _, text in self.lines(path))
 
-    def lines(self, path: Path) -> Iterator[tuple[int, str]]:
+    def lines(self, path: Path | Part) -> Iterator[tuple[int, str]]:
         """(number, line with its end), UTF-8, a byte order mark removed. Bad lines go to the rejects."""
         name = self.name(path)
         with self._opened(path) as stream:
@@ -140,7 +155,7 @@ class Source:
         self.rejects.add(problem, where)
         return None
 
-    def jsonl(self, path: Path) -> Iterator[Row]:
+    def jsonl(self, path: Path | Part) -> Iterator[Row]:
         """Objects, one a line; blank lines are passed over."""
         name = self.name(path)
         for number, line in self.lines(path):
@@ -257,7 +272,7 @@ class Source:
         if empty and not self.rejects.count:
             raise UnreadableDataset("the file has no rows.", where=Where(self.name(path)))
 
-    def _opened(self, path: Path) -> BinaryIO:
+    def _opened(self, path: Path | Part) -> BinaryIO:
         try:
             stored = path.open("rb")
         except OSError as error:
@@ -280,6 +295,10 @@ class Source:
         except (gzip.BadGzipFile, zlib.error) as error:
             raise UnreadableDataset(
                 f"not a sound gzip file ({error}).", where=Where(name, number)
+            ) from None
+        except zipfile.BadZipFile as error:
+            raise UnreadableDataset(
+                f"not a sound ZIP archive ({error}). Fetch it again.", where=Where(name, number)
             ) from None
 
     def _skip_line(self, stream: BinaryIO, name: str, number: int) -> None:

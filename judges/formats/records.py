@@ -23,11 +23,25 @@ class Outputs(Enum):
 
 @dataclass(slots=True)
 class ArenaRecord:
-    """What the source says of itself. Fills what an arena doesn't say yet."""
+    """What the source says of itself. Fills what an arena doesn't say yet.
+
+    ``settings`` are fields of an arena that this very import makes; ``where`` is where they stand.
+    """
 
     guidelines: str = ""
     licence: str = ""
     source: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    where: Where | None = None
+
+
+@dataclass(slots=True)
+class CategoryRecord:
+    """A category with its own address, by which prompts that come later name it."""
+
+    where: Where
+    slug: str
+    name: str
 
 
 @dataclass(slots=True)
@@ -37,6 +51,9 @@ class SystemRecord:
     version: str = ""
     organisation: str = ""
     family: str = ""
+    slug: str = ""  # its address, where that is free
+    facts: Mapping[str, Any] = field(default_factory=dict)  # other fields of a System
+    follows: tuple[str, str] | None = None
 
 
 @dataclass
@@ -49,6 +66,7 @@ class PromptRecord:
     reference: str = ""
     language: str = ""
     categories: tuple[str, ...] = ()
+    is_reference: bool = False  # it came before, and only its digest is said again
 
     @cached_property
     def digest(self) -> str:
@@ -63,6 +81,17 @@ class OutputRecord:
     where: Where
     tokens: int | None = None
     latency_ms: int | None = None
+    cost: float | None = None
+
+
+@dataclass(slots=True)
+class BattleRecord:
+    """A battle that may have no verdict. Without a source_key its outputs came as records of their own."""
+
+    where: Where
+    systems: tuple[tuple[str, str], tuple[str, str]]
+    prompt: PromptRecord
+    source_key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,19 @@ class JudgeRecord:
     family: str = ""
     description: str = ""
     is_simulated: bool = False
+    slug: str = ""  # its address, where that is free
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    where: Where | None = None
+
+
+@dataclass(slots=True)
+class VoterRecord:
+    """A voter who may have no verdict. ``exclusions`` are (is_excluded, reason, at), the oldest first."""
+
+    where: Where
+    judge: JudgeRecord
+    handle: str
+    exclusions: tuple[tuple[bool, str, datetime], ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,6 +124,13 @@ class TraceRecord:
     parse: Mapping[str, Any] = field(default_factory=dict)
     cost: float | None = None
     latency_ms: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(slots=True)
+class RetractionRecord:
+    reason: str
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -107,6 +156,35 @@ class VerdictRecord:
     row_id: str = ""
     cast_at: datetime | None = None
     trace: TraceRecord | None = None
+    retraction: RetractionRecord | None = None
+
+
+@dataclass(slots=True)
+class ScoreRecord:
+    where: Where
+    system: tuple[str, str]
+    prompt: PromptRecord
+    judge: JudgeRecord
+    value: float
+    criterion: str = ""
+    repetition: int = 0
+
+
+@dataclass(slots=True)
+class RankingRecord:
+    """``ranks`` are of ``systems``, which are in the order in which they were shown."""
+
+    where: Where
+    prompt: PromptRecord
+    judge: JudgeRecord
+    voter: str
+    systems: tuple[tuple[str, str], ...]
+    ranks: tuple[int, ...]
+    is_retracted: bool
+    repetition: int
+    comment: str
+    decided_at: datetime
+    dwell_ms: int | None
 
 
 @dataclass(slots=True)
@@ -132,7 +210,12 @@ Record = (
     | PromptRecord
     | OutputRecord
     | JudgeRecord
+    | CategoryRecord
+    | BattleRecord
+    | VoterRecord
     | VerdictRecord
+    | ScoreRecord
+    | RankingRecord
     | GoldRecord
     | Unanswered
 )
