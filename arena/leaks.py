@@ -151,12 +151,17 @@ def _speaks_of_itself(names: frozenset[str], makers: frozenset[str]) -> re.Patte
 
 
 class Detector:
-    """Finds leaks in the outputs of one arena; the systems are read once."""
+    """Finds leaks in the outputs of one arena; the systems are read once.
 
-    def __init__(self, arena: Arena) -> None:
+    ``also`` is a system that isn't stored yet; its outputs aren't either.
+    """
+
+    def __init__(self, arena: Arena, *, also: System | None = None) -> None:
         systems = list(
             System.objects.filter(arena=arena).only("name", "version", "family", "organisation")
         )
+        if also is not None:
+            systems.append(also)
         makers = {normalised(s.organisation).strip() for s in systems} | _names(MAKERS)
         names = {stem(part) for s in systems for part in (s.name, s.family)} | _names(MODELS)
         # "I am a baseline", "I am human" aren't names, whoever calls a system so; known ones stay.
@@ -187,7 +192,7 @@ class Detector:
         """Every place, in order. ``prompt`` is all that the output answers."""
         return self.mentions_in(normalised(output.text), output.system_id, prompt=prompt)
 
-    def mentions_in(self, seen: str, system_id: int, *, prompt: str = "") -> list[Mention]:
+    def mentions_in(self, seen: str, system_id: int | None, *, prompt: str = "") -> list[Mention]:
         found = [Mention(m.start(), m.end(), m[0]) for m in self.of_itself.finditer(seen)]
         own = self.own.get(system_id)
         if own and (matches := list(own.finditer(seen))):

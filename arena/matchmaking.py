@@ -80,6 +80,43 @@ def plan_pairs(*, arena: Arena, of: System | None = None) -> int:
     return len(new)
 
 
+def make_battles(
+    *, arena: Arena, of: Mapping[tuple[int, int], int]
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """(battle, pair) by two outputs, that of the lower system first; those that are missing are made.
+
+    ``of`` gives the prompt of every two outputs. The pairs of their systems must be there: see plan_pairs.
+    """
+    outputs = {output for both in of for output in both}
+    system_of = dict(Output.objects.filter(pk__in=outputs).values_list("pk", "system_id"))
+    systems = {(system_of[a], system_of[b]) for a, b in of}
+    pairs = {
+        (a, b): pk
+        for pk, a, b in Pair.objects.filter(
+            arena=arena, system_a__in={a for a, _ in systems}, system_b__in={b for _, b in systems}
+        ).values_list("pk", "system_a_id", "system_b_id")
+    }
+    Battle.objects.bulk_create(
+        (
+            Battle(
+                arena=arena,
+                pair_id=pairs[system_of[a], system_of[b]],
+                prompt_id=prompt,
+                system_a_id=system_of[a],
+                system_b_id=system_of[b],
+                output_a_id=a,
+                output_b_id=b,
+            )
+            for (a, b), prompt in of.items()
+        ),
+        ignore_conflicts=True,
+    )
+    there = Battle.objects.filter(
+        output_a__in={a for a, _ in of}, output_b__in={b for _, b in of}
+    ).values_list("output_a_id", "output_b_id", "pk", "pair_id")
+    return {(a, b): (pk, pair) for a, b, pk, pair in there if (a, b) in of}
+
+
 def _sharing(arena: Arena) -> Iterable[tuple[int, int]]:
     """Every two systems with outputs to the same prompt, the lower id first."""
     return (

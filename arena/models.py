@@ -435,6 +435,10 @@ class Submission(Lease):
         default=list, blank=True, help_text="The places before, one for each round."
     )
     wants_mail = models.BooleanField(default=False)
+    origin = models.CharField(
+        max_length=200, blank=True, help_text="Scheme and host of the site, for links in a mail."
+    )
+    mailed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 

@@ -15,3 +15,11 @@ def find_leaks(arena_id: int) -> int:
 @shared_task
 def sweep_leaks() -> int:
     return leaks.sweep()
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
+def mail_owner(key: int) -> bool:
+    """Tell the owner of a submission that it came to an end."""
+    from arena.submissions import mails
+
+    return mails.send(key)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 LONGEST_LINE = 2**20  # characters of one record
@@ -79,6 +80,7 @@ class OutputRow:
     prompt_id: str = ""
     tokens: int | None = None
     latency_ms: int | None = None
+    cost: Decimal | None = None  # USD
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from arena import (
     leak_views,
     manage_views,
     member_views,
+    submission_views,
     token_views,
     views,
 )
@@ -20,6 +21,19 @@ urlpatterns = [
     path("a/<dotted:arena>/", views.home, name="home"),
     path("a/<dotted:arena>/prompts/", views.prompts, name="prompts"),
     path("a/<dotted:arena>/prompts/<int:pk>/", views.prompt, name="prompt"),
+    path("a/<dotted:arena>/submit/", submission_views.new, name="submit"),
+    path("a/<dotted:arena>/submissions/", submission_views.submissions, name="submissions"),
+    path("a/<dotted:arena>/submissions/<int:pk>/", submission_views.submission, name="submission"),
+    path(
+        "a/<dotted:arena>/submissions/<int:pk>/problems/",
+        submission_views.problems,
+        name="submission-problems",
+    ),
+    path(
+        "a/<dotted:arena>/submissions/<int:pk>/<slug:verb>/",
+        submission_views.act,
+        name="act-on-submission",
+    ),
     path("a/<dotted:arena>/leaks/", leak_views.leaks, name="leaks"),
     path("a/<dotted:arena>/manage/", manage_views.manage, name="manage"),
     path("a/<dotted:arena>/manage/open/", manage_views.open_for_votes, name="manage-open"),

@@ -7,6 +7,7 @@ from arena.api import BattleViewSet, SystemViewSet
 from arena.api_images import Images
 from arena.api_members import Invitations, Log, Members
 from arena.api_settings import Arenas
+from arena.api_submissions import Submissions
 from arena.api_write import Outputs, Prompts
 from config.api import ID, SLUG, NothingHere
 from config.api_docs import Root, Schema, docs
@@ -40,6 +41,7 @@ for view_set in (
     JudgeReportViewSet,
     SystemEndpoints,
     AnswerRuns,
+    Submissions,
     Images,
     GoldItems,
     Exclusions,

@@ -159,6 +159,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
     "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},
     "sweep-rounds": {"task": "ratings.tasks.sweep_rounds", "schedule": SWEEP_SECONDS},
+    "sweep-submissions": {"task": "ratings.tasks.sweep_submissions", "schedule": SWEEP_SECONDS},
     "sweep-requests": {"task": "judges.tasks.sweep_requests", "schedule": SWEEP_SECONDS},
     "sweep-derivations": {
         "task": "judges.tasks.sweep_derivations",

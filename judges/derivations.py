@@ -7,7 +7,7 @@ before is retracted, and the new verdict is the next repetition.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -154,6 +154,24 @@ def derive(*, judge: Judge) -> Derivation:
     return Derivation.objects.select_related("judge").get(pk=judge.pk)
 
 
+def derive_some(*, judge: Judge, pairs: Sequence[int]) -> None:
+    """What follows now for the battles of these pairs, in this process; the whole pass comes as always.
+
+    Raises DerivationError where a worker is at it: its pass may have gone past some of them.
+    """
+    if not Derivation.objects.claim(judge.pk):
+        raise DerivationError(f"A worker is deriving the verdicts of {judge}.")
+    derivation = Derivation.objects.select_related("judge__arena").get(pk=judge.pk)
+    lease = _Lease(derivation)
+    try:
+        rule = _rule_of(derivation.judge)
+        for battles in chunks_of(judge.arena, pairs=pairs):
+            lease.renew()
+            _store(derivation.judge, battles, rule)
+    finally:
+        lease.mine().update(claimed_until=None, attempts=F("attempts") - 1)
+
+
 def _queue(key: int, *, countdown: float) -> None:
     """Send the message. The row says what is to be done, so a verdict doesn't fail without a broker."""
     from judges.tasks import derive as task
@@ -233,14 +251,13 @@ def _pass(judge: Judge, rule: Rule, lease: _Lease) -> dict[str, int]:
     return dict(counts)
 
 
-def chunks_of(arena: Arena) -> Iterator[list[BattleRow]]:
-    """All battles of the arena, by key and not by offset."""
-    rows = (
-        Battle.objects.filter(arena=arena)
-        .order_by("pk")
-        .values_list(
-            "pk", "pair_id", "prompt_id", "system_a_id", "system_b_id", "output_a_id", "output_b_id"
-        )
+def chunks_of(arena: Arena, *, pairs: Sequence[int] | None = None) -> Iterator[list[BattleRow]]:
+    """All battles of the arena, or those of some pairs, by key and not by offset."""
+    battles = Battle.objects.filter(arena=arena)
+    if pairs is not None:
+        battles = battles.filter(pair__in=pairs)
+    rows = battles.order_by("pk").values_list(
+        "pk", "pair_id", "prompt_id", "system_a_id", "system_b_id", "output_a_id", "output_b_id"
     )
     last = 0
     while chunk := [BattleRow(*row) for row in rows.filter(pk__gt=last)[:CHUNK]]:
@@ -288,6 +305,14 @@ def _store(judge: Judge, battles: list[BattleRow], rule: Rule) -> Counter[str]:
     return Counter(decided=len(derived), added=len(new), retracted=len(stale))
 
 
+def among(battles: list[BattleRow]) -> dict[str, Any]:
+    """A filter of verdicts to these battles: by the range of their ids, unless many others lie between."""
+    low, high = battles[0].pk, battles[-1].pk
+    if high - low < 4 * len(battles):
+        return {"battle__gte": low, "battle__lte": high}
+    return {"battle__in": [battle.pk for battle in battles]}
+
+
 class _Standing(NamedTuple):
     pk: int
     outcome: int
@@ -304,8 +329,7 @@ def _stored(judge: Judge, battles: list[BattleRow]) -> dict[int, tuple[_Standing
             judge=judge,
             voter=None,
             criterion="",
-            battle__gte=battles[0].pk,
-            battle__lte=battles[-1].pk,
+            **among(battles),
         )
         .annotate(taken_back=F("retraction__pk"))
         .order_by("battle_id", "repetition")

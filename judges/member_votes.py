@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from judges.cuts import Cut
-from judges.derivations import BattleRow
+from judges.derivations import BattleRow, among
 from judges.models import Outcome, Retraction, Verdict
 
 
@@ -35,8 +35,7 @@ def said_by(
         judge_id__in=judge_ids,
         voter=None,
         criterion="",
-        battle__gte=battles[0].pk,
-        battle__lte=battles[-1].pk,
+        **among(battles),
     )
     if up_to is None:
         rows = rows.filter(retraction=None)

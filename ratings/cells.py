@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from arena.models import Arena, Battle, Pair, Prompt, System
+from arena.models import HIDDEN, Arena, Battle, Pair, Prompt, System
 from judges.cuts import Cut, watermark
 from judges.exclusions import standing_exclusions
 from judges.models import Exclusion, Retraction, Verdict, Voter
@@ -99,8 +100,18 @@ class Cells:
         return hasher.hexdigest()
 
 
-def count(*, arena: Arena, slice: Slice, up_to: Cut | None = None) -> Cells:
+def count(
+    *,
+    arena: Arena,
+    slice: Slice,
+    up_to: Cut | None = None,
+    including: int | None = None,
+    among: Collection[int] | None = None,
+) -> Cells:
     """Count the verdicts of a slice that weren't taken back, and whose voters aren't excluded.
+
+    Battles with a hidden system aren't counted, whoever asks, unless it is the one ``including`` (its id).
+    ``among`` counts between these systems instead, whatever they are now: as an earlier count did.
 
     ``up_to`` counts as at an earlier time. A verdict that was taken back by a voter who is excluded counts
     as taken back. Raises SliceError for an unknown judge or voter.
@@ -122,17 +133,15 @@ def count(*, arena: Arena, slice: Slice, up_to: Cut | None = None) -> Cells:
     aside, by_reason = _set_aside(arena, slice, ids, cut)
     if up_to is None and watermark() != cut:
         # Verdicts arrived while we counted; count once more, as at the time when we began.
-        return count(arena=arena, slice=slice, up_to=cut)
-    rows = _subtract(rows, np.concatenate([taken_back, aside]))
-
-    systems = list(
-        System.objects.filter(arena=arena)
-        .order_by("name", "version")
-        .values_list("pk", "name", "version")
-    )
-    systems.sort(key=lambda row: row[1:])  # databases collate differently; Python doesn't
+        return count(arena=arena, slice=slice, up_to=cut, including=including, among=among)
+    systems = _systems(arena, including, among)
     system_ids = np.array([pk for pk, _, _ in systems], dtype=np.int64)
-    a, b = _sides(arena, rows[:, 0], system_ids)
+    pairs = _pairs(arena, system_ids)
+    taken_back = taken_back[np.isin(taken_back[:, 0], pairs[:, 0])]
+    rows = rows[np.isin(rows[:, 0], pairs[:, 0])]
+    aside = aside[np.isin(aside[:, 0], pairs[:, 0])]
+    rows = _subtract(rows, np.concatenate([taken_back, aside]))
+    a, b = _sides(pairs, rows[:, 0], system_ids)
     prompt_ids, digests, prompt, known = _prompts(arena, rows[:, 2])
     return Cells(
         system_ids=system_ids,
@@ -269,19 +278,41 @@ def _subtract(rows: np.ndarray, taken_back: np.ndarray) -> np.ndarray:
     return np.column_stack([keys[kept], counts[kept].astype(np.int64)])
 
 
-def _sides(arena: Arena, pair_ids: np.ndarray, system_ids: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Pair ids to the indexes of both systems."""
+def _systems(
+    arena: Arena, including: int | None, among: Collection[int] | None
+) -> list[tuple[int, str, str]]:
+    """(id, name, version) of those that are counted, in canonical order."""
+    found = System.objects.filter(arena=arena).order_by("name", "version")
+    if among is None:
+        seen = ~Q(standing__in=HIDDEN)
+        found = found.filter(seen if including is None else seen | Q(pk=including))
+    systems = [
+        row
+        for row in found.values_list("pk", "name", "version")
+        if among is None or row[0] in among
+    ]
+    systems.sort(key=lambda row: row[1:])  # databases collate differently; Python doesn't
+    return systems
+
+
+def _pairs(arena: Arena, system_ids: np.ndarray) -> np.ndarray:
+    """(P, 3) id and systems of the pairs of these systems, by id."""
+    rows = Pair.objects.filter(arena=arena).order_by("pk")
     pairs = np.array(
-        list(
-            Pair.objects.filter(arena=arena)
-            .order_by("pk")
-            .values_list("pk", "system_a_id", "system_b_id")
-        ),
-        dtype=np.int64,
+        list(rows.values_list("pk", "system_a_id", "system_b_id")), dtype=np.int64
     ).reshape(-1, 3)
+    return pairs[np.isin(pairs[:, 1:], system_ids).all(axis=1)]
+
+
+def _sides(
+    pairs: np.ndarray, pair_ids: np.ndarray, system_ids: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Pair ids to the indexes of both systems."""
+    if not len(pair_ids):
+        return pair_ids, pair_ids
     of_row = pairs[np.searchsorted(pairs[:, 0], pair_ids), 1:]
     by_id = np.argsort(system_ids)
-    index = by_id[np.searchsorted(system_ids, of_row, sorter=by_id)] if len(of_row) else of_row
+    index = by_id[np.searchsorted(system_ids, of_row, sorter=by_id)]
     return index[:, 0], index[:, 1]
 
 
@@ -303,6 +334,7 @@ def _n_battles(
     """Two systems meet once on a prompt, except where the source published no outputs."""
     if Battle.objects.filter(arena=arena, source_key__isnull=False).exists():
         counted = _kept(_not_set_aside(verdicts, arena, slice, cut), cut)
+        counted = counted.exclude(pair__in=_hidden_pairs(arena))
         return counted.order_by().values("battle_id").distinct().count()
     if not len(rows):
         return 0
@@ -329,6 +361,7 @@ def votes_by_battle(
     """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt})."""
     ids = judge_ids(arena=arena, judge=slice.judge)
     verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=up_to), pk__lte=up_to.verdict)
+    verdicts = verdicts.exclude(pair__in=_hidden_pairs(arena))
     counted = _kept(_not_set_aside(verdicts, arena, slice, up_to), up_to)
     rows = _fetch(
         counted.order_by().values_list("battle_id", "outcome", "prompt_id").annotate(n=Count("*"))
@@ -339,6 +372,13 @@ def votes_by_battle(
         votes.setdefault(battle, [0, 0, 0, 0])[outcome] = n
         prompts[battle] = prompt
     return votes, prompts
+
+
+def _hidden_pairs(arena: Arena) -> QuerySet:
+    """The ids of pairs with a hidden system."""
+    hidden = System.objects.filter(arena=arena, standing__in=HIDDEN).values("pk")
+    pairs = Pair.objects.filter(arena=arena).order_by()
+    return pairs.filter(Q(system_a__in=hidden) | Q(system_b__in=hidden)).values("pk")
 
 
 def joint_digest(*sides: Cells) -> str:

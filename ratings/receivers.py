@@ -4,9 +4,10 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from arena.signals import categories_changed, policy_changed
+from arena.models import Submission
+from arena.signals import categories_changed, policy_changed, submission_changed
 from judges.signals import rankings_changed, run_waits, verdicts_changed
-from ratings import rankings, rounds
+from ratings import placing, rankings, rounds
 from ratings.publications import mark_categories_stale, mark_priorities_stale, mark_stale
 
 
@@ -42,3 +43,9 @@ def a_run_is_told_whether_it_is_enough(
         rounds.answer(run_id)
     else:
         rounds.answer_soon(run_id)
+
+
+@receiver(submission_changed)
+def a_submission_is_placed(sender: Any, *, submission_id: int, **kwargs: Any) -> None:
+    if Submission.objects.filter(pk=submission_id, state=Submission.State.QUEUED).exists():
+        placing.place_soon(submission_id)

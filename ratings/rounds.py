@@ -13,6 +13,7 @@ from django.db import transaction
 from arena.models import Output, System
 from judges.models import JudgeRun
 from judges.runs import rounds
+from ratings import placing
 from ratings.slices import Slice
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def sweep() -> int:
 def answer(key: int) -> bool:
     """Give a run that waits another round, or end it; whether it was waiting for that and nobody was at it."""
     waiting = JudgeRun.objects.filter(pk=key, state=JudgeRun.State.WAITING)
+    if submission := waiting.values_list("submission", flat=True).first():
+        # Which battles such a run asks about is decided with all of its submission's judges.
+        return placing.step(submission)
     if not waiting.exists() or not waiting.claim(key):
         return False
     run = JudgeRun.objects.select_related("arena", "judge").get(pk=key)

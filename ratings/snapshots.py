@@ -7,7 +7,7 @@ import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from arena.models import Arena
+from arena.models import Arena, System
 from ratings import cells
 from ratings.engine.rate import RatingTable, rate, rate_elo
 from ratings.engine.tallies import Tallies
@@ -181,6 +181,13 @@ class Verification:
         return self.same_data and self.largest_difference <= TOLERANCE
 
 
+def _systems_then(snapshot: Snapshot) -> set[int]:
+    """Those that were counted, and those that came later, which must change nothing."""
+    counted = set(snapshot.ratings.values_list("system_id", flat=True))
+    later = System.objects.filter(arena=snapshot.arena_id, created_at__gt=snapshot.created_at)
+    return counted | set(later.values_list("pk", flat=True))
+
+
 def verify(*, snapshot: Snapshot) -> Verification:
     """Count and compute a snapshot again, as the verdicts stood when it was made, and compare."""
     slice = Slice.from_json(snapshot.slice)
@@ -190,6 +197,8 @@ def verify(*, snapshot: Snapshot) -> Verification:
         up_to=cells.Cut(
             snapshot.last_verdict_id, snapshot.last_retraction_id, snapshot.last_exclusion_id
         ),
+        # Systems may have been published since: their verdicts weren't counted then.
+        among=_systems_then(snapshot),
     )
     _, table = compute(
         counted,

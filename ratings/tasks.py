@@ -46,3 +46,18 @@ def sweep_rounds() -> int:
     from ratings import rounds
 
     return rounds.sweep()
+
+
+@shared_task
+def place_submission(key: int) -> bool:
+    from ratings import placing
+
+    return placing.step(key)
+
+
+@shared_task
+def sweep_submissions() -> int:
+    """Go on with the submissions whose message or worker was lost."""
+    from ratings import placing
+
+    return placing.sweep()

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from arena.models import Arena, Battle
+from arena.models import Arena, Battle, Pair, Submission
 from arena.slugs import free_slug
 from judges.models import Judge, JudgeRun, Verdict, VerdictTrace
 from judges.programs import MissingReference, Program, program_named, verdict
@@ -61,8 +61,10 @@ def make_program_judge(
     return judge
 
 
-def start_run(*, judge: Judge) -> JudgeRun:
+def start_run(*, judge: Judge, submission: Submission | None = None) -> JudgeRun:
     """A run of a program judge over the battles of its arena that it hasn't decided yet.
+
+    With a submission only over those of its system.
 
     Raises RunError for another judge: runs of LLM judges are planned first.
     """
@@ -70,7 +72,10 @@ def start_run(*, judge: Judge) -> JudgeRun:
         raise RunError(
             f"{judge} is not a program: an LLM judge is run by plan_run and confirm_run."
         )
-    return JudgeRun.objects.create(arena=judge.arena, judge=judge, total=_open(judge).count())
+    run = JudgeRun(arena=judge.arena, judge=judge, submission=submission)
+    run.total = _open(run).count()
+    run.save()
+    return run
 
 
 def work_on(run: JudgeRun) -> JudgeRun:
@@ -90,7 +95,7 @@ def work_on(run: JudgeRun) -> JudgeRun:
     run.refresh_from_db()
     # Battles may have come since the run was started, and those that failed are tried again.
     run.started_at = run.started_at or timezone.now()
-    run.total = run.done + _open(run.judge).count()
+    run.total = run.done + _open(run).count()
     run.save(update_fields=["total", "started_at"])
     try:
         _judge_all(run)
@@ -112,14 +117,15 @@ def work_on(run: JudgeRun) -> JudgeRun:
     return run
 
 
-def _open(judge: Judge) -> QuerySet[Battle]:
+def _open(run: JudgeRun) -> QuerySet[Battle]:
     """Battles with both outputs known that the judge hasn't decided."""
-    decided = Verdict.objects.filter(judge=judge, criterion="", repetition=0)
-    return (
-        Battle.objects.filter(arena_id=judge.arena_id, output_a__isnull=False)
-        .exclude(pk__in=decided.values("battle_id"))
-        .order_by("pk")
-    )
+    decided = Verdict.objects.filter(judge_id=run.judge_id, criterion="", repetition=0)
+    battles = Battle.objects.filter(arena_id=run.arena_id, output_a__isnull=False)
+    if run.submission_id is not None:
+        system = run.submission.system_id
+        pairs = Pair.objects.filter(Q(system_a=system) | Q(system_b=system))
+        battles = battles.filter(pair__in=pairs.values("pk"))
+    return battles.exclude(pk__in=decided.values("battle_id")).order_by("pk")
 
 
 def _judge_all(run: JudgeRun) -> None:
@@ -132,7 +138,7 @@ def _judge_all(run: JudgeRun) -> None:
         )
     bound = replace(program, score=partial(program.score, **settings.get("parameters", {})))
     score = partial(_score, bound, {})
-    for chunk in _chunks(run.judge):
+    for chunk in _chunks(run):
         if not _keep(run):
             return
         verdicts, failed = [], 0
@@ -143,7 +149,20 @@ def _judge_all(run: JudgeRun) -> None:
                 failed += 1
                 continue
             verdicts.append((battle, scores))
-        _store(run, verdicts, failed=failed, program=program, margin=settings["margin"])
+        try:
+            _store(run, verdicts, failed=failed, program=program, margin=settings["margin"])
+        except IntegrityError:
+            # Another run of the judge, as for another submission, has decided some of them meanwhile.
+            decided = Verdict.objects.filter(
+                judge_id=run.judge_id,
+                criterion="",
+                repetition=0,
+                battle__in=[battle.pk for battle, _ in verdicts],
+            )
+            theirs = set(decided.values_list("battle_id", flat=True))
+            left = [one for one in verdicts if one[0].pk not in theirs]
+            run.refresh_from_db()
+            _store(run, left, failed=failed, program=program, margin=settings["margin"])
 
 
 def _keep(run: JudgeRun) -> bool:
@@ -153,10 +172,10 @@ def _keep(run: JudgeRun) -> bool:
     return bool(running.update(claimed_until=until))
 
 
-def _chunks(judge: Judge) -> Iterator[list[Battle]]:
+def _chunks(run: JudgeRun) -> Iterator[list[Battle]]:
     """By key and not by offset: what is decided meanwhile drops out of the query."""
     last = 0
-    battles = _open(judge).select_related("prompt", "output_a", "output_b")
+    battles = _open(run).select_related("prompt", "output_a", "output_b")
     while chunk := list(battles.filter(pk__gt=last)[:CHUNK]):
         yield chunk
         last = chunk[-1].pk

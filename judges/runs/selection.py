@@ -34,8 +34,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce
 
-from arena.matchmaking import plan_pairs
-from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
+from arena.matchmaking import make_battles, plan_pairs
+from arena.models import Arena, Battle, Category, Output, Prompt, System
 from judges.models import Judge, JudgeCall, Score, Verdict
 from judges.runs.errors import RunError
 from judges.runs.hearing import all_heard
@@ -146,7 +146,7 @@ def batches_of(
 def _as_chosen(arena: Arena, rows: list[tuple], *, making: bool) -> list[Chosen]:
     if not making:
         return [Chosen(*row) for row in rows]
-    battles = _made(arena, rows)
+    battles = make_battles(arena=arena, of={(row[3], row[4]): row[2] for row in rows})
     return [Chosen(*battles[row[3], row[4]], *row[2:]) for row in rows]
 
 
@@ -343,39 +343,6 @@ def _batched(rows: Iterable[tuple]) -> Iterator[list[tuple]]:
     rows = iter(rows)
     while batch := list(islice(rows, BATCH)):
         yield batch
-
-
-def _made(arena: Arena, rows: list[tuple]) -> dict[tuple[int, int], tuple[int, int]]:
-    """(battle, pair) by the two outputs."""
-    outputs = {output for row in rows for output in (row[3], row[4])}
-    system_of = dict(Output.objects.filter(pk__in=outputs).values_list("pk", "system_id"))
-    wanted = {(row[3], row[4]): row[2] for row in rows}
-    systems = {(system_of[a], system_of[b]) for a, b in wanted}
-    pairs = {
-        (a, b): pk
-        for pk, a, b in Pair.objects.filter(
-            arena=arena, system_a__in={a for a, _ in systems}, system_b__in={b for _, b in systems}
-        ).values_list("pk", "system_a_id", "system_b_id")
-    }
-    Battle.objects.bulk_create(
-        (
-            Battle(
-                arena=arena,
-                pair_id=pairs[system_of[a], system_of[b]],
-                prompt_id=prompt,
-                system_a_id=system_of[a],
-                system_b_id=system_of[b],
-                output_a_id=a,
-                output_b_id=b,
-            )
-            for (a, b), prompt in wanted.items()
-        ),
-        ignore_conflicts=True,
-    )
-    there = Battle.objects.filter(
-        output_a__in={a for a, _ in wanted}, output_b__in={b for _, b in wanted}
-    ).values_list("output_a_id", "output_b_id", "pk", "pair_id")
-    return {(a, b): (pk, pair) for a, b, pk, pair in there if (a, b) in wanted}
 
 
 def _list(selection: Mapping[str, Any], key: str, kind: Any) -> list:
