@@ -1,12 +1,15 @@
 """How tests ask the read API."""
 
 import base64
+import json
 import uuid
 from typing import Any
 
 from django.test import Client
 
-from arena.models import Arena
+from arena.models import Arena, Submission
+from arena.submissions.checking import ABOUT
+from arena.submissions.verbs import submit
 from judges.cascades.making import Terms, Tier
 from judges.cascades.requests import request_cascade
 from judges.llm_judges import make_llm_judge
@@ -57,6 +60,19 @@ ASKED = {
     "endpoint": {"url": NOWHERE, "model": "a-model"},
     "protocol": {"name": "battle", "options": {"reasoned": True}},
 }
+
+
+def make_submission(arena: Arena, owner: Any) -> Submission:
+    """A private system of the owner's, as it waits to be judged."""
+    arena.submission_policy = {"judges": ["judge-llm"], "most_private": 100, "most_a_week": 1_000}
+    arena.save()
+    texts = dict.fromkeys(ABOUT, "") | {"name": "Erik", "price_in": None, "price_out": None}
+    lines = [
+        json.dumps({"prompt": prompt.text, "output": f"An answer to {prompt.text}"})
+        for prompt in arena.prompts.all()
+    ]
+    content = "\n".join(lines).encode()
+    return submit(arena=arena, owner=owner, about=texts, content=content).submission
 
 
 def make_asked_judge(arena: Arena) -> JudgeRun:

@@ -17,6 +17,13 @@ LONGEST_DESCRIPTION = 5_000
 class AboutForm(forms.ModelForm):
     """What is said of a system: the fields of its card."""
 
+    link = forms.URLField(
+        required=False,
+        assume_scheme="https",
+        max_length=200,
+        help_text="Where there is more about it.",
+    )
+
     class Meta:
         model = System
         fields = ABOUT
@@ -32,7 +39,6 @@ class AboutForm(forms.ModelForm):
             "family": "What it descends from, such as llama. Self-preference of judges is measured by it, "
             "and outputs that name it aren’t shown to voters.",
             "description": "What readers should know of it: data, method, limits. Markdown.",
-            "link": "Where there is more about it.",
         }
         widgets = {
             "description": forms.Textarea(attrs={"rows": 4, "maxlength": LONGEST_DESCRIPTION}),
@@ -43,7 +49,6 @@ class AboutForm(forms.ModelForm):
         for name in ("price_in", "price_out"):
             self.fields[name].min_value = 0
             self.fields[name].widget.attrs["min"] = 0
-        self.fields["link"].assume_scheme = "https"
 
     def clean_name(self) -> str:
         return " ".join(self.cleaned_data["name"].split())

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from arena.leaks import scan_outputs
 from arena.matchmaking import plan_pairs
 from arena.members import invite
-from arena.models import Arena, Battle, Output, Prompt, System
+from arena.models import Arena, Battle, Output, Prompt, Submission, System
 from judges.answering import make_system, plan_answers
 from judges.endpoints.interface import Answer, CallError, Failure
 from judges.exclusions import exclude_voter
@@ -36,6 +36,7 @@ from ratings.models import Snapshot
 from ratings.voters import refresh
 from tests import cast
 from tests.accounts import client_of, make_member
+from tests.api_client import make_submission
 from tests.e2e import chromium
 
 # A machine that is busy with other tests may need seconds to draw a chart.
@@ -241,6 +242,7 @@ class World:
     trial: Trial  # of the same judge, on one battle
     asked: CascadeRequest  # could not be made
     answering: JudgeRun  # of a system with an endpoint, planned
+    submissions: list[Submission]  # one is ranked, one was refused
 
 
 def open_for_votes(arena: Arena) -> None:
@@ -349,6 +351,19 @@ def world(transactional_db, settings) -> World:
         name="A system with an endpoint and a rather long name",
         configuration={"endpoint": run.judge.configuration["endpoint"]},
     )
+    submitted = make_submission(arena, maintainer)
+    place = {
+        "judge": "judge-llm", "rating": 1012.4, "lower": 951.0, "upper": 1073.8, "width": 122.8,
+        "rank_lower": 2, "rank_upper": 4, "n_ranked": 7, "n_verdicts": 60, "n_battles": 60,
+    }  # fmt: skip
+    Submission.objects.filter(pk=submitted.pk).update(
+        state="ranked",
+        reason="Its 95 % interval is 123 rating points, under 150.",
+        place=place,
+        rounds=[place | {"n_battles": 24, "n_verdicts": 24, "lower": 871.0, "width": 202.8}, place],
+        n_battles=60,
+        n_judged=60,
+    )
     return World(
         arena=arena,
         system=arena.systems.get(name=NAMES[1]),
@@ -373,6 +388,23 @@ def world(transactional_db, settings) -> World:
             error="People have voted on too few battles.",
         ),
         answering=plan_answers(system=answering, selection={}),
+        submissions=[
+            submitted,
+            Submission.objects.create(
+                arena=arena,
+                owner=maintainer,
+                key="refused",
+                state="refused",
+                reason="There are problems in what was sent; nothing was stored.",
+                about={"name": "Erik with a rather long name", "version": "2026-11-23"},
+                file_name="outputs.jsonl",
+                problems=[
+                    [line, "It isn't JSON: every line must hold one object."]
+                    for line in range(1, 12)
+                ],
+                n_problems=11,
+            ),
+        ],
     )
 
 

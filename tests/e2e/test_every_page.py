@@ -60,6 +60,12 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "arena:manage-members": lambda world: [[world.arena.slug]],
     "arena:manage-invitations": lambda world: [[world.arena.slug]],
     "arena:manage-log": lambda world: [[world.arena.slug]],
+    "arena:submit": lambda world: [[world.arena.slug]],
+    "arena:submissions": lambda world: [[world.arena.slug]],
+    "arena:submission": lambda world: [
+        [world.arena.slug, submission.pk] for submission in world.submissions
+    ],
+    "judges:manage-submissions": lambda world: [[world.arena.slug]],
     "arena:leaks": lambda world: [[world.arena.slug]],
     "ratings:voters": lambda world: [[world.arena.slug]],
     "ratings:voter": lambda world: [[world.arena.slug, voter.pk] for voter in world.voters],
@@ -116,6 +122,8 @@ NOT_PAGES |= {
     "arena:remove-image",
     "arena:image",
     "arena:revoke-token",
+    "arena:act-on-submission",
+    "arena:submission-problems",
     "judges:vote-cast",
     "judges:vote-undo",
     "judges:vote-reveal",

@@ -35,7 +35,14 @@ from judges.juries.making import make_jury
 from judges.models import GoldItem, VerdictTrace, Voter
 from ratings.models import JudgeReport, Publication, Snapshot
 from tests.accounts import make_member
-from tests.api_client import DOT, NOWHERE, make_asked_judge, make_jobs, make_published_arena
+from tests.api_client import (
+    DOT,
+    NOWHERE,
+    make_asked_judge,
+    make_jobs,
+    make_published_arena,
+    make_submission,
+)
 
 CHECKS = [
     not_a_server_error,
@@ -62,6 +69,7 @@ FOR_MAINTAINERS = {
     "gold_items", "exclusions", "members", "invitations", "images", "log", "system_endpoints",
     "answer_runs", "runs", "calls", "trials", "checklists", "cascade_requests",
 }  # fmt: skip
+SIGNED_IN = FOR_MAINTAINERS | {"submissions"}
 MORE_READS = {"runs_plan", "judge_protocols_retrieve"}
 
 
@@ -88,7 +96,7 @@ def test_every_endpoint_is_described():
 def test_every_endpoint_says_whom_it_needs():
     anybody = {name for name in READS if {} in operation_of(name)["security"]}
     managed = {name.rpartition("_")[0] for name in set(READS) - anybody}
-    assert managed == FOR_MAINTAINERS | {"judge_protocols"}
+    assert managed == FOR_MAINTAINERS | {"judge_protocols", "submissions"}
     for name in WRITES:
         assert {} not in operation_of(name)["security"], name
         assert {"accessToken": []} in operation_of(name)["security"], name
@@ -102,7 +110,7 @@ def operation_of(name: str) -> dict:
 def test_every_noun_is_there_as_a_list_and_one_by_one():
     nouns = {
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge-reports", "derivations", *FOR_MAINTAINERS,
+        "snapshots", "judge-reports", "derivations", "submissions", *FOR_MAINTAINERS,
     }  # fmt: skip
     found = set(READS)
     for noun in nouns:
@@ -176,7 +184,7 @@ def test_the_answers_are_as_described(real, subtests):
         "/api/v1/schema/", get_wsgi_application(), config=NO_MADE_UP_TOKENS
     )
     for name in READS:
-        if name.rpartition("_")[0] not in FOR_MAINTAINERS | {"judge_protocols"}:
+        if name.rpartition("_")[0] not in FOR_MAINTAINERS | {"judge_protocols", "submissions"}:
             with subtests.test(name=name):
                 check(document[ALL[name][0]]["get"], real)
 
@@ -243,6 +251,7 @@ def managed(db, settings, tmp_path) -> tuple[dict[str, dict[str, str | int]], di
         "log": arena.audit_entries.first().pk,
         "answer-runs": plan_answers(system=asked, selection={}).pk,
         "members": Membership.objects.get(user=make_member(arena, "voter")).pk,
+        "submissions": make_submission(arena, user).pk,
     }
     run = make_asked_judge(arena)
     rows |= {"runs": run.pk, "calls": run.calls.get().pk}
@@ -262,7 +271,7 @@ def test_whatever_is_sent_is_answered_as_described(managed, subtests):
     document = schemathesis.openapi.from_wsgi(
         "/api/v1/schema/", get_wsgi_application(), config=NO_MADE_UP_TOKENS
     )
-    for name in (*WRITES, *(read for read in READS if read.rpartition("_")[0] in FOR_MAINTAINERS)):
+    for name in (*WRITES, *(read for read in READS if read.rpartition("_")[0] in SIGNED_IN)):
         path, method = ALL[name]
         operation = document[path][method]
         there = {k: v for k, v in paths[operation.tags[0]].items() if f"{{{k}}}" in path}
