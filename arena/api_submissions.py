@@ -245,12 +245,7 @@ class SubmissionFilters(FilterSet):
 
 
 def _verb(summary: str, description: str) -> Any:
-    return extend_schema(
-        summary=summary,
-        description=description,
-        request=None,
-        responses=SubmissionDetailSerializer,
-    )
+    return extend_schema(summary=summary, description=description, request=None)
 
 
 @extend_schema_view(
@@ -272,7 +267,6 @@ def _verb(summary: str, description: str) -> Any:
         parameters=SENT,
         request=FILE,
         examples=[OUTPUTS],
-        responses=SubmissionDetailSerializer,
     ),
     check=extend_schema(
         summary="Check a submission",
@@ -280,7 +274,6 @@ def _verb(summary: str, description: str) -> Any:
         parameters=SENT,
         request=FILE,
         examples=[OUTPUTS],
-        responses=CheckSerializer,
     ),
     cancel=_verb("Cancel a submission", "No more battles are planned for it; verdicts stay."),
     retry=_verb("Try a submission again", "Goes on with one that failed or was cancelled."),

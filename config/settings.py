@@ -352,6 +352,7 @@ SPECTACULAR_SETTINGS = {
         "RunState": "judges.models.JudgeRun.State",
         "CallState": "judges.models.JudgeCall.State",
         "JobState": "judges.models.Trial.State",
+        "SubmissionState": "arena.models.Submission.State",
         "JudgeKind": "judges.models.Judge.Kind",
         "MadeKind": "judges.api_judges.MADE",
     },

@@ -22,14 +22,17 @@ from tests.api_client import DOT, make_published_arena
 
 SITE = "https://arena.example.org"
 TEXT = Path(settings.BASE_DIR, "docs", "api.md").read_text()
-READING, MAKING, JUDGING = (
+READING, MAKING, SUBMITTING, JUDGING = (
     re.search(rf"^## {title}$(.*?)^## ", TEXT, re.MULTILINE | re.DOTALL)[1]
-    for title in ("Reading", "Making an arena", "Judges and runs")
+    for title in ("Reading", "Making an arena", "Submitting a system", "Judges and runs")
 )
 FILES = {
     "roses.png": DOT,
     "ada.jsonl": '{"prompt_id": "p1", "output": "Light scatters."}\n',
     "basil.csv": "prompt_id,output\np1,It mirrors the sea.\n",
+    "fred.jsonl": "\n".join(
+        json.dumps({"prompt": f"Write poem number {n}.", "output": "No."}) for n in range(6)
+    ),
     "gold.jsonl": json.dumps(
         {"id": "g1", "prompt": "?", "output_a": "4", "output_b": "5", "expected": "a"}
     ),
@@ -105,6 +108,18 @@ def test_the_examples_of_making_an_arena_make_one(db, settings, tmp_path):
     assert JudgeRun.objects.get().state == "queued"
     assert arena.invitations.get().revoked_at
     assert [one.is_excluded for one in Exclusion.objects.order_by("pk")] == [True, False]
+
+
+def test_the_examples_of_submitting_submit_and_publish(db):
+    arena = cast.make_small_arena()
+    token = make_token(user=make_member(arena, "researcher"), name="t", scope="write", days=1)[1]
+    statuses = []
+    for words in commands(SUBMITTING):
+        number = str(getattr(arena.submissions.first(), "pk", ""))
+        answer = run([word.replace("/1/", f"/{number}/") for word in words], token)
+        statuses.append(answer.status_code)
+    assert statuses == [200, 201, 200, 200]
+    assert arena.submissions.get().system.standing == "published"
 
 
 @pytest.mark.parametrize("language", ["curl", "python"])
