@@ -203,24 +203,24 @@ def _end_for_lack(
 class _Tallied:
     """What the ranking judge has said of the published systems and of the new one."""
 
-    tallies: Any
+    data: Any  # tallies, by prompt where there are prompts enough
     system_ids: Any  # (K,)
     new: int  # index
 
     def place(self) -> Place | None:
         from ratings.engine.placement import provisional
 
-        found = provisional(self.tallies, new=self.new)
-        if found is None:
+        found = provisional(self.data, new=self.new)
+        if not found.n_verdicts:
             return None
         return Place(
-            rating=round(float(found.rating), 2),
-            lower=round(float(found.lower), 2),
-            upper=round(float(found.upper), 2),
-            rank_lower=int(found.rank_lower),
-            rank_upper=int(found.rank_upper),
-            n_ranked=int(found.n_ranked),
-            n_verdicts=int(found.n_verdicts),
+            rating=round(found.rating, 2),
+            lower=round(found.lower, 2),
+            upper=round(found.upper, 2),
+            rank_lower=found.rank_lower,
+            rank_upper=found.rank_upper,
+            n_ranked=found.n_ranked,
+            n_verdicts=found.n_verdicts,
         )
 
     def wanted(self, room: Mapping[int, int], size: int) -> dict[int, int]:
@@ -230,7 +230,7 @@ class _Tallied:
         from ratings.engine.placement import plan_opponents
 
         possible = np.array([room.get(int(pk), 0) for pk in self.system_ids], dtype=np.int64)
-        given = plan_opponents(self.tallies, new=self.new, possible=possible, size=size)
+        given = plan_opponents(self.data, new=self.new, possible=possible, size=size)
         return {int(pk): int(n) for pk, n in zip(self.system_ids, given, strict=True) if n}
 
 
@@ -238,12 +238,15 @@ def _tallied(submission: Submission, judge: Judge) -> _Tallied:
     import numpy as np
 
     from ratings import cells
+    from ratings.snapshots import MIN_PROMPTS_TO_RESAMPLE
 
     counted = cells.count(
         arena=submission.arena, slice=Slice(judge=judge.slug), including=submission.system_id
     )
+    by_prompt = counted.prompts_known and len(counted.prompt_ids) >= MIN_PROMPTS_TO_RESAMPLE
     at = int(np.flatnonzero(counted.system_ids == submission.system_id)[0])
-    return _Tallied(counted.tallies(), counted.system_ids, at)
+    data = counted.clustered() if by_prompt else counted.tallies()
+    return _Tallied(data, counted.system_ids, at)
 
 
 class _Lease:
