@@ -108,6 +108,9 @@ class ArenaDetailSerializer(ArenaSerializer):
     policy = AnyJsonField(
         read_only=True, help_text="How the next battle is chosen; empty: the usual mixture."
     )
+    sharing = AnyJsonField(
+        read_only=True, help_text="What the public may take away as files; empty: all that it sees."
+    )
 
     class Meta(ArenaSerializer.Meta):
         fields = [

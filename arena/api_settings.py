@@ -18,6 +18,7 @@ from arena.forms import Lines, NewArenaForm, PolicyForm, SettingsForm
 from arena.making import change_arena, close_arena, create_arena, open_arena
 from arena.models import Arena
 from arena.policies import Policy, PolicyError
+from arena.sharing import Sharing, SharingError
 from config.api import Writes, checked
 from config.api_bodies import Body, Flag, Names, Text, Whole
 from config.problems import Refused
@@ -54,6 +55,24 @@ class PolicyBody(Body):
         return form.cleaned_data["policy"]
 
 
+class SharingBody(Body):
+    # Only for the description: Sharing checks it.
+    outputs = serializers.BooleanField(required=False)
+    verdicts = serializers.BooleanField(required=False)
+    rationales = serializers.BooleanField(required=False)
+    newest_verdicts = serializers.FloatField(required=False, min_value=0, max_value=100)
+    newest_prompts = serializers.FloatField(required=False, min_value=0, max_value=100)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        is_empty, data = self.validate_empty_values(data)
+        if is_empty:
+            return data
+        try:
+            return Sharing.from_json(data).as_json()
+        except SharingError as error:
+            raise ValidationError([str(error)]) from error
+
+
 def field_of(field: forms.Field) -> serializers.Field:
     """What the API takes where a form has this field: of the same meaning, and of its own type."""
     options: dict[str, Any] = {
@@ -77,6 +96,11 @@ class SettingsBody(Body):
     policy = PolicyBody(
         required=False,
         help_text="How the next battle is chosen; what isn't named takes its usual value.",
+    )
+
+    sharing = SharingBody(
+        required=False,
+        help_text="What the public may take away as files; what isn't named takes its usual value.",
     )
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -111,10 +135,10 @@ class ChangedSerializer(ArenaDetailSerializer):
 
 def _settings(form_class: type[SettingsForm], body: dict[str, Any]) -> dict[str, Any]:
     """Those that were sent, checked as the page of settings does."""
-    policy = {"policy": body.pop("policy")} if "policy" in body else {}
+    values = {name: body.pop(name) for name in ("policy", "sharing") if name in body}
     # The page takes lists one a line.
     typed = {name: "\n".join(v) if isinstance(v, list) else v for name, v in body.items()}
-    return checked(form_class(typed), only=body) | policy
+    return checked(form_class(typed), only=body) | values
 
 
 @extend_schema_view(

@@ -10,6 +10,7 @@ from django.conf import settings
 from arena.members import LONGEST_DAYS
 from arena.models import Arena, Membership, slug_validator
 from arena.policies import Policy, PolicyError
+from arena.sharing import MOST_HELD_BACK, Sharing, SharingError
 from arena.uploads import UploadError, kind_of
 
 LONGEST_GUIDELINES = 20_000
@@ -211,6 +212,52 @@ class PolicyForm(forms.Form):
                     {name: values[name] for name in self.fields}
                 ).as_json()
             except PolicyError as error:
+                raise forms.ValidationError(str(error)) from error
+        return values
+
+
+class SharingForm(forms.Form):
+    """What the public may take away as files: arena.sharing.Sharing."""
+
+    outputs = forms.BooleanField(required=False, label="Outputs")
+    verdicts = forms.BooleanField(
+        required=False, label="Verdicts, with voters’ pseudonyms, scores and rankings"
+    )
+    rationales = forms.BooleanField(
+        required=False,
+        label="The words behind verdicts",
+        help_text="Voters’ comments, what LLM judges replied.",
+    )
+    newest_verdicts = forms.FloatField(
+        min_value=0,
+        max_value=MOST_HELD_BACK,
+        label="Newest verdicts held back (per cent)",
+        help_text="Those that were cast last; the public gets them as newer ones come in. 0 for none.",
+    )
+    newest_prompts = forms.FloatField(
+        min_value=0,
+        max_value=MOST_HELD_BACK,
+        label="Newest prompts held back (per cent)",
+        help_text="With their outputs, battles and verdicts. 0 for none.",
+    )
+
+    @classmethod
+    def of(cls, arena: Arena, data: Any = None) -> "SharingForm":
+        try:
+            initial = Sharing.of(arena).as_json()
+        except SharingError:
+            # Written in the admin and never checked: the form starts from what is usual.
+            initial = Sharing().as_json()
+        return cls(data, initial=initial, prefix="sharing")
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        if not self.errors:
+            try:
+                values["sharing"] = Sharing.from_json(
+                    {name: values[name] for name in self.fields}
+                ).as_json()
+            except SharingError as error:
                 raise forms.ValidationError(str(error)) from error
         return values
 

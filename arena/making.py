@@ -37,6 +37,7 @@ SETTINGS = (
     "votes_wanted",
     "rank_size",
     "policy",
+    "sharing",
 )
 
 

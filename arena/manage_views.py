@@ -10,7 +10,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from arena.access import managed_arena, may_make_arenas
-from arena.forms import NewArenaForm, OutputsForm, PolicyForm, PromptsForm, SettingsForm
+from arena.forms import (
+    NewArenaForm,
+    OutputsForm,
+    PolicyForm,
+    PromptsForm,
+    SettingsForm,
+    SharingForm,
+)
 from arena.making import (
     MakingError,
     OutputPlan,
@@ -104,6 +111,18 @@ def change_policy(request: HttpRequest, arena: str) -> HttpResponse:
         messages.success(request, "Within seconds, battles are chosen like this.")
         return redirect("arena:manage-policy", place.slug)
     return _form(request, "arena/manage/policy.html", form, {"arena": place})
+
+
+@form_page
+@login_required
+def change_sharing(request: HttpRequest, arena: str) -> HttpResponse:
+    place = managed_arena(request.user, arena)
+    form = SharingForm.of(place, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        change_arena(arena=place, actor=request.user, sharing=form.cleaned_data["sharing"])
+        messages.success(request, "From now on, that is what the public can take away.")
+        return redirect("arena:manage-sharing", place.slug)
+    return _form(request, "arena/manage/sharing.html", form, {"arena": place})
 
 
 @form_page

@@ -40,6 +40,7 @@ urlpatterns = [
     path("a/<dotted:arena>/manage/close/", manage_views.close_for_votes, name="manage-close"),
     path("a/<dotted:arena>/manage/settings/", manage_views.change_settings, name="manage-settings"),
     path("a/<dotted:arena>/manage/sampling/", manage_views.change_policy, name="manage-policy"),
+    path("a/<dotted:arena>/manage/sharing/", manage_views.change_sharing, name="manage-sharing"),
     path("a/<dotted:arena>/manage/prompts/", manage_views.upload_prompts, name="manage-prompts"),
     path("a/<dotted:arena>/manage/outputs/", manage_views.upload_outputs, name="manage-outputs"),
     path("a/<dotted:arena>/manage/images/", image_views.images, name="manage-images"),

@@ -28,6 +28,7 @@ PAGES = (
     "arena:manage",
     "arena:manage-settings",
     "arena:manage-policy",
+    "arena:manage-sharing",
     "arena:manage-prompts",
     "arena:manage-outputs",
     "arena:manage-members",

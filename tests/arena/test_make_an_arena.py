@@ -16,6 +16,7 @@ from arena.making import (
     open_arena,
 )
 from arena.models import Arena, AuditEntry, Battle, Membership, Output, Pair, Prompt, System
+from arena.sharing import Sharing
 from arena.signals import outputs_added
 from arena.uploads import UploadError, read_gold_items, read_outputs, read_prompts
 from judges.gold import add_gold_items
@@ -174,6 +175,17 @@ def test_the_sampling_is_set_and_checked(arena, client):
     assert client.post(address, sent).status_code == 302
     arena.refresh_from_db()
     assert arena.policy == values
+
+
+def test_what_is_shared_is_set_and_checked(arena, client):
+    address = reverse("arena:manage-sharing", args=[arena.slug])
+    assert 'name="sharing-rationales" ' in client.get(address).text
+    sent = {"sharing-verdicts": "on", "sharing-newest_verdicts": 10, "sharing-newest_prompts": 0}
+    wrong = client.post(address, sent | {"sharing-newest_verdicts": 101})
+    assert (wrong.status_code, "less than or equal to 100" in wrong.text) == (422, True)
+    assert client.post(address, sent).status_code == 302
+    arena.refresh_from_db()
+    assert Sharing.of(arena) == Sharing(outputs=False, rationales=False, newest_verdicts=10.0)
 
 
 # --- prompts ----------------------------------------------------------------------------------------------

@@ -188,6 +188,9 @@ def test_where_only_staff_make_arenas_others_are_refused(api, settings):
         ({"slug": "sky", "name": "Sky", "policy": {"uniform": True}}, "policy"),
         ({"slug": "sky", "name": "Sky", "policy": {"gold_share": 2}}, "policy"),
         ({"slug": "sky", "name": "Sky", "policy": {"overlap_voters": 10**400}}, "policy"),
+        ({"slug": "sky", "name": "Sky", "sharing": {"outputs": 1}}, "sharing"),
+        ({"slug": "sky", "name": "Sky", "sharing": {"newest_prompts": 101}}, "sharing"),
+        ({"slug": "sky", "name": "Sky", "sharing": {"verdict": True}}, "sharing"),
         ([], "body"),
         ("sky", "body"),
     ],
@@ -237,6 +240,20 @@ def test_how_battles_are_chosen_is_a_setting(api, arena):
     arena.refresh_from_db()
     assert arena.policy["gold_share"] == 0.5
     assert arena.policy["overlap_voters"] == 3
+
+
+def test_what_the_public_may_take_away_is_a_setting(api, arena):
+    sent = {"sharing": {"outputs": False, "newest_verdicts": 12.5}}
+    changed = api("patch", "arenas/poems/", sent, status=200)
+    arena.refresh_from_db()
+    assert changed["sharing"] == arena.sharing
+    assert arena.sharing == {
+        "outputs": False,
+        "verdicts": True,
+        "rationales": True,
+        "newest_verdicts": 12.5,
+        "newest_prompts": 0.0,
+    }
 
 
 def test_an_arena_with_nothing_to_compare_stays_closed_and_as_it_was(api, arena):

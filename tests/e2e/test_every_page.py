@@ -54,6 +54,7 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "arena:manage": lambda world: [[world.arena.slug]],
     "arena:manage-settings": lambda world: [[world.arena.slug]],
     "arena:manage-policy": lambda world: [[world.arena.slug]],
+    "arena:manage-sharing": lambda world: [[world.arena.slug]],
     "arena:manage-prompts": lambda world: [[world.arena.slug]],
     "arena:manage-outputs": lambda world: [[world.arena.slug]],
     "arena:manage-images": lambda world: [[world.arena.slug]],
