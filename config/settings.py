@@ -193,7 +193,9 @@ ENDPOINTS = list(ENDPOINT_KEYS)
 # For how many days a model's reply is kept, so that the same question isn't paid for again; 0: for good.
 REPLY_DAYS = env.number("JURYBOX_REPLY_DAYS", 0)
 
-# --- API ------------------------------------------------------------------------------------------
+# --- API and downloads ----------------------------------------------------------------------------
+# How many files of an arena's data one account, or one network without an account, may fetch in an hour.
+DOWNLOADS_PER_HOUR = env.number("JURYBOX_DOWNLOADS_PER_HOUR", 60, at_least=1)
 # How many requests a minute one account may make, by all its access tokens together.
 API_REQUESTS_PER_MINUTE = env.number("JURYBOX_API_REQUESTS_PER_MINUTE", 300, at_least=1)
 

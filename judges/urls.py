@@ -4,6 +4,7 @@ from arena.addresses import SLUG
 from judges import (
     account_views,
     compare_views,
+    data_views,
     gold_views,
     judge_views,
     my_votes_views,
@@ -15,6 +16,7 @@ from judges import (
     views,
     vote_views,
 )
+from judges.archive.writing import PARQUET
 
 app_name = "judges"
 urlpatterns = [
@@ -75,6 +77,16 @@ urlpatterns = [
         my_votes_views.retract,
         name="my-votes-retract",
     ),
+    path("a/<dotted:arena>/data/", data_views.data, name="data"),
+    path("a/<dotted:arena>/data/archive.zip", data_views.archive, name="data-archive"),
+    path(
+        "a/<dotted:arena>/data/archive.parquet.zip",
+        data_views.archive,
+        {"form": PARQUET},
+        name="data-archive-parquet",
+    ),
+    path("a/<dotted:arena>/data/everything.zip", data_views.everything, name="data-everything"),
+    path("a/<dotted:arena>/data/<slug:table>.<slug:form>", data_views.table, name="data-table"),
     path("a/<dotted:arena>/battles/", views.battles, name="battles"),
     path("a/<dotted:arena>/battles/<int:pk>/", views.battle, name="battle"),
     path("a/<dotted:arena>/verdicts/<int:pk>/", views.verdict, name="verdict"),

@@ -2,6 +2,7 @@ from django.urls import path
 
 from arena import addresses  # noqa: F401 (registers the converter)
 from ratings.views import (
+    history,
     judges,
     leaderboards,
     matrix,
@@ -15,6 +16,21 @@ from ratings.views import (
 app_name = "ratings"
 urlpatterns = [
     path("a/<dotted:arena>/leaderboard/", leaderboards.leaderboard, name="leaderboard"),
+    path(
+        "a/<dotted:arena>/leaderboard.csv",
+        leaderboards.file,
+        {"form": "csv"},
+        name="leaderboard-csv",
+    ),
+    path(
+        "a/<dotted:arena>/leaderboard.json",
+        leaderboards.file,
+        {"form": "json"},
+        name="leaderboard-json",
+    ),
+    path("a/<dotted:arena>/history/", history.history, name="history"),
+    path("a/<dotted:arena>/history.csv", history.history_csv, name="history-csv"),
+    path("a/<dotted:arena>/embed/", history.embed, name="embed"),
     path("a/<dotted:arena>/leaderboard/top/", leaderboards.top, name="top"),
     path("a/<dotted:arena>/leaderboard/standing/", leaderboards.standing, name="standing"),
     path("a/<dotted:arena>/rankings/", rankings.rankings, name="rankings"),

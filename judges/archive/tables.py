@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from arena.models import Battle, Category, Output, Prompt, System
+from arena.sharing import Sharing
 from judges.archive.scope import Scope
 from judges.bulk import in_batches
 from judges.models import GoldItem, Outcome, RankedOutput, Ranking, Score, Verdict, Voter
@@ -50,6 +51,10 @@ class Table:
     columns: tuple[Column, ...]
     blocks: Callable[[Scope], Blocks]
     is_public: bool = True
+    part_of: str = ""  # outputs or verdicts, where an arena may choose not to share it
+
+    def is_shared(self, sharing: Sharing) -> bool:
+        return self.is_public and (not self.part_of or getattr(sharing, self.part_of))
 
 
 def tables_of(scope: Scope) -> list[Table]:
@@ -58,13 +63,7 @@ def tables_of(scope: Scope) -> list[Table]:
     What refers comes before what it refers to: rows are only ever added, so whatever a verdict names is there
     when its own table is read later.
     """
-    shared = scope.sharing
-    left_out = set()
-    if not scope.is_whole:
-        left_out |= {table.name for table in TABLES if not table.is_public}
-        left_out |= set() if shared.verdicts else {"verdicts", "voters", "scores", "rankings"}
-        left_out |= set() if shared.outputs else {"outputs"}
-    return [table for table in TABLES if table.name not in left_out]
+    return [table for table in TABLES if scope.is_whole or table.is_shared(scope.sharing)]
 
 
 def column_names(table: Table, scope: Scope) -> list[str]:
@@ -433,6 +432,7 @@ VERDICTS = Table(
         Column("latency_ms", "integer", "how long the reply took"),
     ),
     _verdicts,
+    part_of="verdicts",
 )  # fmt: skip
 
 TABLES = (
@@ -446,6 +446,7 @@ TABLES = (
             Column("repetition", "integer", "0 for the judge's first on the output"),
         ),
         _scores,
+        part_of="verdicts",
     ),
     Table(
         "rankings",
@@ -462,6 +463,7 @@ TABLES = (
             Column("dwell_ms", "integer", "from shown to decided"),
         ),
         _rankings,
+        part_of="verdicts",
     ),
     Table(
         "voters",
@@ -472,6 +474,7 @@ TABLES = (
             Column("exclusions", "json", "all decisions about that: is_excluded, reason, at"),
         ),
         _voters,
+        part_of="verdicts",
     ),
     Table(
         "judges",
@@ -505,6 +508,7 @@ TABLES = (
             Column("cost", "double", "in USD"),
         ),
         _outputs,
+        part_of="outputs",
     ),
     Table(
         "prompts",

@@ -97,7 +97,7 @@ def stream_archive(
     ``progress`` gets the name of a table and how many of its rows are written. Raises NoParquet before the
     first byte.
     """
-    _check_form(form)
+    check_form(form)
     sink = Sink()
     written = []
     with zipfile.ZipFile(
@@ -125,7 +125,7 @@ def stream_archive(
 
 def stream_table(scope: Scope, table: Table, *, form: str = JSONL) -> Iterator[bytes]:
     """One table as a file of its own."""
-    _check_form(form)
+    check_form(form)
     sink = Sink()
     with _form(form, sink, table, scope, Counter()) as writer:
         for block in table.blocks(scope):
@@ -191,7 +191,8 @@ def _languages(scope: Scope) -> list[str]:
 # --- forms --------------------------------------------------------------------------------------------
 
 
-def _check_form(form: str) -> None:
+def check_form(form: str) -> None:
+    """Raises NoParquet."""
     if form == PARQUET:
         try:
             import pyarrow.parquet  # noqa: F401 (whether it is there)

@@ -48,6 +48,14 @@ def leaderboard(request: HttpRequest, arena: str) -> HttpResponse:
     return render(request, "ratings/leaderboard.html", context)
 
 
+@require_safe
+def file(request: HttpRequest, arena: str, form: str) -> HttpResponse:
+    """The same as ?format=, at an address that says what it is."""
+    place = visible_arena(request.user, arena)
+    chosen = chosen_or_404(request, place)
+    return _download(form, place, chosen, state_of(arena=place, slice=chosen.slice))
+
+
 def _only_if_newer(request: HttpRequest, state: State) -> HttpResponse:
     """For who has the page open: nothing while ``?seen=`` is the latest snapshot, else on to the page."""
     if state.snapshot is None or request.GET.get("seen", "") == str(state.snapshot.pk):
@@ -154,6 +162,7 @@ def snapshot_download(wanted: str, name: str, snapshot: Snapshot) -> HttpRespons
         "interval": snapshot.interval,
         "rounds": snapshot.rounds,
         "data_digest": snapshot.data_digest,
+        "engine": snapshot.code_version,
     }
     rows = ([*row.values(), *origin.values()] for row in rating_rows(snapshot))
     return downloads.as_csv(name, [*COLUMNS, *origin], rows)

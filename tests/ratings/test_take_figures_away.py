@@ -1,5 +1,6 @@
 """A badge, a citation and a feed: what others show of a leaderboard says no more than the data do."""
 
+import csv
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -8,6 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from arena.models import Arena
+from arena.templatetags.typeset import span, whole
 from judges.models import Judge, Outcome
 from ratings.models import Rating, Snapshot
 from ratings.publications import mark_stale, refresh_all
@@ -164,3 +167,87 @@ def test_the_pages_lead_there(client, arena):
     assert reverse("ratings:feed", args=[arena.slug]) in board
     page = client.get(f"/a/{arena.slug}/systems/ada/").content.decode()
     assert f"![rank](http://testserver/a/{arena.slug}/systems/ada/badge.svg)" in page
+
+
+# --- files, history, a frame ------------------------------------------------------------------------------
+def test_the_leaderboard_is_a_file_at_an_address_that_says_so(client, arena):
+    snapshot = people_snapshot(arena)
+    told = get(client, "leaderboard-json", arena).json()
+    assert (told["snapshot"], told["data_digest"]) == (snapshot.pk, snapshot.data_digest)
+    assert told["code_version"] == snapshot.code_version
+    rows = list(csv.DictReader(get(client, "leaderboard-csv", arena).text.splitlines()))
+    assert [row["system"] for row in rows] == [row["system"] for row in told["systems"]]
+    first, rating = rows[0], snapshot.ratings.get(rank=1)
+    assert (float(first["lower"]), int(first["rank_upper"])) == (rating.lower, rating.rank_upper)
+    assert (first["n_verdicts"], first["engine"]) == (
+        str(rating.n_verdicts),
+        snapshot.code_version,
+    )
+    by_llm = client.get(reverse("ratings:leaderboard-json", args=[arena.slug]), {"judge": "nobody"})
+    assert by_llm.status_code == 404
+
+
+def test_the_history_has_every_snapshot_and_every_rating(client, arena, monkeypatch):
+    battle = arena.battles.first()
+    for repetition in (1, 2):
+        cast.make_verdict(
+            battle, Judge.objects.get(slug="people"), Outcome.B, None, repetition=repetition
+        )
+        mark_stale(arena_id=arena.pk, judge_ids=[battle.verdicts.first().judge_id])
+        refresh_all(arena=arena)
+    snapshots = Snapshot.objects.filter(
+        arena=arena, slice_digest=people_snapshot(arena).slice_digest
+    )
+    assert snapshots.count() == 3
+    page = get(client, "history", arena).text
+    assert all(snapshot.get_absolute_url() in page for snapshot in snapshots)
+    monkeypatch.setattr("ratings.history.A_PAGE", 2)
+    monkeypatch.setattr("ratings.history.AT_ONCE", 2)
+    oldest = snapshots.last()
+    page = get(client, "history", arena).text
+    assert oldest.get_absolute_url() not in page
+    assert f"?before={snapshots[1].pk}" in page
+    address = reverse("ratings:history", args=[arena.slug])
+    assert oldest.get_absolute_url() in client.get(address, {"before": snapshots[1].pk}).text
+    assert client.get(address, {"before": "x"}).status_code == 404
+    response = get(client, "history-csv", arena)
+    content = b"".join(response.streaming_content).decode()
+    rows = list(csv.DictReader(content.splitlines()))
+    assert [int(row["snapshot"]) for row in rows[::4]] == [s.pk for s in reversed(snapshots)]
+    assert {row["system"] for row in rows[:4]} == {"Ada", "Basil", "Cleo", "Dora"}
+    assert float(rows[0]["rating"]) == oldest.ratings.get(rank=1).rating
+
+
+def test_the_embedded_table_may_stand_in_a_frame_and_nothing_else_may(client, arena):
+    response = get(client, "embed", arena)
+    assert "frame-ancestors *" in response.headers["Content-Security-Policy"]
+    assert "script-src" not in response.text
+    assert "<script" not in response.text
+    assert "X-Frame-Options" not in response.headers
+    assert not response.cookies
+    rating = Rating.objects.get(snapshot=people_snapshot(arena), rank=1)
+    assert whole(rating.rating) in response.text
+    assert span(rating.lower, rating.upper) in response.text
+    assert reverse("ratings:leaderboard", args=[arena.slug]) in response.text
+    few = client.get(
+        reverse("ratings:embed", args=[arena.slug]),
+        {"top": 2, "theme": "dark", "judge": "judge-llm"},
+    )
+    assert few.text.count('<th scope="row"') == 2 or "Nobody can be ranked yet" in few.text
+    strange = client.get(
+        reverse("ratings:embed", args=[arena.slug]), {"top": "x", "theme": '"><b>'}
+    )
+    assert "<b>" not in strange.text
+    assert 'data-theme="dark"' in few.text
+    for name in ("leaderboard", "history"):
+        other = get(client, name, arena)
+        assert "frame-ancestors 'none'" in other.headers["Content-Security-Policy"]
+        assert other.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_closed_arena_is_in_no_frame_and_its_history_is_for_members(client, arena):
+    Arena.objects.update(is_public=False)
+    member = client_of(make_member(arena, "voter"))
+    for name in ("embed", "history", "history-csv", "leaderboard-csv", "leaderboard-json"):
+        assert get(client, name, arena).status_code == 404
+        assert get(member, name, arena).status_code == (404 if name == "embed" else 200)
