@@ -60,7 +60,7 @@ MEDIA_TYPES = (
 
 
 def _parser(of: str) -> type[BytesParser]:
-    return type("File", (BytesParser,), {"media_type": of})
+    return type("File", (BytesParser,), {"media_type": of, "unpacks": False})
 
 
 @contextmanager
@@ -345,7 +345,7 @@ class Submissions(BelowAnArena, Writes, ReadOnlyViewSet):
             "prompts": tried.checked.n_prompts,
             "missing": tried.checked.missing,
             "unused": tried.file.unused,
-            "warnings": _problems((one.line, one.sentence) for one in tried.checked.warnings),
+            "warnings": _problems(one.by_line() for one in tried.checked.warnings),
         }
         return Response(CheckSerializer(answer).data)
 

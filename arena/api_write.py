@@ -20,22 +20,22 @@ from arena.forms import OutputsForm
 from arena.making import MakingError, add_outputs, add_prompts, plan_outputs, plan_prompts
 from arena.members import InvitationError, LastMaintainer
 from arena.models import Arena, System
-from arena.uploads import Upload, UploadError, read_outputs, read_prompts
+from arena.submissions.formats import read_submission
+from arena.uploads import Upload, UploadError, read_prompts
 from config.api import Writes
-from config.api_bodies import Csv, JsonBody, JsonLines, NdJson, PlainText, records_of
+from config.api_bodies import Csv, Gzip, JsonLines, JsonList, NdJson, PlainText, records_of
 from config.problems import Refused
 
 
 @contextmanager
-def as_problems(unit: str = "line") -> Iterator[None]:
-    """What a verb refuses, as the answer of the API. ``unit`` is what an uploaded record is called."""
+def as_problems() -> Iterator[None]:
+    """What a verb refuses, as the answer of the API."""
     try:
         yield
     except UploadError as error:
         errors: dict[str, list[str]] = {}
         for problem in error.problems:
-            place = f"{unit} {problem.line}" if problem.line else "body"
-            errors.setdefault(place, []).append(problem.sentence)
+            errors.setdefault(problem.place or "body", []).append(problem.sentence)
         place, (sentence, *_) = next(iter(errors.items()))
         found = "1 problem" if error.count == 1 else f"{error.count:,} problems"
         raise Refused(
@@ -100,7 +100,7 @@ class TakesRecords(Writes):
     ``add`` does it, with the same return value.
     """
 
-    parser_classes: ClassVar[list] = [JsonBody, JsonLines, NdJson, Csv]
+    parser_classes: ClassVar[list] = [JsonList, JsonLines, NdJson, Csv]
     answer_classes: ClassVar = {"create": AddedSerializer}
     parameters: ClassVar[tuple[str, ...]] = ("check",)
     read: Callable[..., Upload]
@@ -124,7 +124,7 @@ class TakesRecords(Writes):
         if check not in ("true", "false"):
             raise ValidationError({"check": ["Must be one of true, false."]})
         records = records_of(request.data)
-        with as_problems(records.unit):
+        with as_problems():
             upload = self.read(records.content, kind=records.kind)
             if check == "true":
                 plan = self.plan(arena=place, rows=upload.rows, **about)
@@ -182,6 +182,9 @@ class OutputRecord(serializers.Serializer):
     output = serializers.CharField()
     tokens = serializers.IntegerField(required=False, min_value=0)
     latency_ms = serializers.IntegerField(required=False, min_value=0)
+    cost = serializers.FloatField(
+        required=False, min_value=0, help_text="US dollars; kept in millionths."
+    )
 
 
 class OutputsAddedSerializer(AddedSerializer):
@@ -209,16 +212,23 @@ def _about_a_system(name: str) -> OpenApiParameter:
 @extend_schema_view(
     create=extend_schema(
         summary="Add a system's outputs",
-        description="A list of records in JSON, or JSON lines, or CSV. All are added or none; what is there "
-        "already is left alone. The parameters say whose they are; a new system is made.",
+        description="A list of records in JSON, or JSON lines, or CSV, or a file as AlpacaEval or Arena-Hard "
+        "write it; gzipped or not. All are added or none; what is there already is left alone. The parameters "
+        "say whose they are; a new system is made.",
         parameters=[*(_about_a_system(name) for name in SYSTEM), CHECK],
-        request=bodies(OutputRecord),
+        request={**bodies(OutputRecord), Gzip.media_type: OpenApiTypes.BINARY},
     )
 )
 class Outputs(TakesRecords, OutputViewSet):
     answer_classes: ClassVar = {"create": OutputsAddedSerializer}
     parameters: ClassVar = (*SYSTEM, "check")
-    read, add = staticmethod(read_outputs), staticmethod(add_outputs)
+    parser_classes: ClassVar[list] = [*TakesRecords.parser_classes, Gzip]
+    add = staticmethod(add_outputs)
+
+    @staticmethod
+    def read(content: bytes, *, kind: str) -> Upload:
+        # JSON may be in several formats, and what is in it tells.
+        return read_submission(content, kind="csv" if kind == "csv" else "")
 
     @staticmethod
     def plan(*, arena: Arena, rows: list, system: str, version: str, **about: str) -> Any:

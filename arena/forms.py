@@ -268,7 +268,7 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         required=False,
         label="File",
-        widget=forms.FileInput(attrs={"accept": ".jsonl,.ndjson,.csv,.txt"}),
+        widget=forms.FileInput(attrs={"accept": ".jsonl,.ndjson,.csv,.txt,.gz"}),
     )
     pasted = forms.CharField(
         required=False,
@@ -283,6 +283,12 @@ class UploadForm(forms.Form):
         choices=[("text", "plain text"), ("jsonl", "JSON lines"), ("csv", "CSV")],
     )
     kinds: tuple[str, ...] = ("text", "jsonl", "csv")
+    how_read = "The end of its name says what it is."
+
+    @staticmethod
+    def kind_of(name: str) -> str:
+        """What a file of this name is; empty where its content tells. Raises UploadError."""
+        return kind_of(name)
 
     def __init__(self, *args: Any, dropped: set[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -291,11 +297,10 @@ class UploadForm(forms.Form):
             self.fields[name].is_alternative = True  # not required, and not optional either
         choices = self.fields["kind"].choices
         self.fields["kind"].choices = [choice for choice in choices if choice[0] in self.kinds]
+        largest = f"{settings.LARGEST_UPLOAD // 2**20} MB"
         self.fields[
             "file"
-        ].help_text = (
-            f"At most {settings.LARGEST_UPLOAD // 2**20} MB. The end of its name says what it is."
-        )
+        ].help_text = f"At most {largest}; it may be packed with gzip. {self.how_read}"
 
     def clean(self) -> dict[str, Any]:
         values = super().clean()
@@ -310,7 +315,7 @@ class UploadForm(forms.Form):
             self.add_error("pasted", "There is a file and pasted text: send one at a time.")
         elif file:
             try:
-                values["content"], values["as"] = file.read(), kind_of(file.name)
+                values["content"], values["as"] = file.read(), self.kind_of(file.name)
             except UploadError as error:
                 self.add_error("file", str(error))
         elif pasted.strip():
@@ -326,6 +331,7 @@ class PromptsForm(UploadForm):
 
 class OutputsForm(UploadForm):
     kinds = ("jsonl", "csv")
+    how_read = "What is in it says what it is."
     system = forms.CharField(max_length=200, label="System", help_text="The name that readers see.")
     version = forms.CharField(
         required=False,
@@ -342,6 +348,14 @@ class OutputsForm(UploadForm):
     licence = forms.CharField(required=False, max_length=60)
     link = forms.URLField(required=False, assume_scheme="https", max_length=200)
     field_order = ["system", "version", "organisation", "family", "licence", "link"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].widget.attrs["accept"] = ".jsonl,.ndjson,.json,.csv,.gz"
+
+    @staticmethod
+    def kind_of(name: str) -> str:
+        return ""
 
     def about(self) -> dict[str, str]:
         """What making.add_outputs takes about the system."""

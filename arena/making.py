@@ -16,7 +16,8 @@ from arena.matchmaking import plan_pairs
 from arena.models import Arena, Category, Membership, Output, Pair, Prompt, System
 from arena.signals import outputs_added, policy_changed
 from arena.slugs import free_slug
-from arena.uploads import OutputRow, Problems, PromptRow
+from arena.upload_problems import Problems, place_of
+from arena.uploads import OutputRow, PromptRow
 
 BATCH = 1_000  # rows written, or looked for, at once
 LONGEST_DETAIL = 300  # characters of a value that the audit log repeats
@@ -131,8 +132,8 @@ def plan_prompts(*, arena: Arena, rows: Iterable[PromptRow]) -> PromptPlan:
         if row.source_id and lines.setdefault(row.source_id, (row.line, digest))[1] != digest:
             problems.add(
                 row.line,
-                f"The id “{row.source_id[:60]}” stands at another prompt in line "
-                f"{lines[row.source_id][0]}: give each prompt its own.",
+                f"The id “{row.source_id[:60]}” stands at another prompt in "
+                f"{place_of(lines[row.source_id][0])}: give each prompt its own.",
             )
         repeated += digest in by_digest
         by_digest.setdefault(digest, row)
@@ -204,7 +205,8 @@ def plan_outputs(
         if before.text != row.text:
             problems.add(
                 row.line,
-                f"Line {before.line} answers the same prompt otherwise: keep one output for a prompt.",
+                f"{place_of(before.line).capitalize()} answers the same prompt otherwise: keep one output "
+                "for a prompt.",
             )
     found = System.objects.filter(arena=arena, name=system, version=version).first()
     there: dict[int, str] = {}
@@ -274,6 +276,7 @@ def add_outputs(
                 text=row.text,
                 tokens=row.tokens,
                 latency_ms=row.latency_ms,
+                cost=row.cost,
             )
             for row, prompt in plan.new
         ],

@@ -33,8 +33,9 @@ from arena.making import (
 )
 from arena.members import name_of
 from arena.models import AuditEntry, Output, Pair, System
+from arena.submissions.formats import read_submission
 from arena.upload_views import Desk, check_then_add, what_was_added
-from arena.uploads import read_outputs, read_prompts
+from arena.uploads import read_prompts
 
 ENTRIES_A_PAGE = 50
 SYSTEMS_SHOWN = 500
@@ -159,7 +160,7 @@ def upload_outputs(request: HttpRequest, arena: str) -> HttpResponse:
         address=reverse("arena:manage-outputs", args=[place.slug]),
         template="arena/manage/outputs.html",
         form=OutputsForm,
-        read=read_outputs,
+        read=read_submission,
         plan=lambda rows, about: plan_outputs(
             arena=place, rows=rows, system=about["system"], version=about["version"]
         ),

@@ -1,6 +1,7 @@
 """What is sent to the API: bodies that are read in bounded memory, and fields that take only their own type."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +12,45 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
+from config.packed import PackedError, is_packed, opened, unpacked
 from config.problems import Refused
+
+NO_LIST = "The body must be a list of objects, [{…}, …]. Nothing was stored."
 
 
 # --- bodies ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Records:
-    """Records as they were sent. ``unit`` is what one of them is called, counted from 1."""
+    """Records as they were sent, maybe gzipped. ``kind`` is empty where what is in it tells."""
 
-    content: bytes | str
+    content: bytes
     kind: str
-    unit: str = "line"
 
 
-def _read(stream: Any) -> bytes:
+def _read(stream: Any, context: Any, *, unpack: bool = True) -> bytes:
+    """The body, which may be gzipped where its header says so; with ``unpack`` unpacked."""
+    content = _sent(stream)
+    encoding = context["request"].headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise Refused(
+            f"A body in the Content-Encoding {encoding[:40]!r} isn't read: send it as it is, or in gzip.",
+            status=415,
+        )
+    if "gzip" not in encoding:
+        return content
+    if not is_packed(content):
+        raise Refused(
+            "The Content-Encoding says gzip, and the body isn't gzip. Nothing was stored."
+        )
+    if not unpack:
+        return content
+    try:
+        return unpacked(content, largest=settings.LARGEST_UPLOAD)
+    except PackedError as error:
+        raise Refused(f"{error} Nothing was stored.") from error
+
+
+def _sent(stream: Any) -> bytes:
     content = stream.read(settings.LARGEST_UPLOAD + 1)
     if len(content) > settings.LARGEST_UPLOAD:
         raise Refused(
@@ -41,7 +67,9 @@ class JsonBody(BaseParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
             # JSON has neither NaN nor Infinity, which Python would take.
-            return json.loads(_read(stream).decode("utf-8-sig"), parse_constant=_no_number)
+            return json.loads(
+                _read(stream, parser_context).decode("utf-8-sig"), parse_constant=_no_number
+            )
         except UnicodeDecodeError as error:
             raise ParseError(f"Byte {error.start + 1} of the body isn't UTF-8.") from error
         except json.JSONDecodeError as error:
@@ -59,17 +87,38 @@ def _no_number(word: str) -> None:
 
 
 class BytesParser(BaseParser):
-    """Bytes of one kind of file: ``media_type`` says which."""
+    """Bytes of one kind of file: ``media_type`` says which.
+
+    What reads records unpacks them itself, a piece at a time: then ``unpacks`` is false.
+    """
+
+    unpacks = True
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> bytes:
-        return _read(stream)
+        return _read(stream, parser_context, unpack=self.unpacks)
 
 
 class _RecordsParser(BaseParser):
+    """Hands on what was sent: the reader of records unpacks it a piece at a time."""
+
     kind = ""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Records:
-        return Records(_read(stream), self.kind)
+        return Records(_read(stream, parser_context, unpack=False), self.kind)
+
+
+class JsonList(_RecordsParser):
+    media_type, kind = "application/json", "json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Records:
+        records = super().parse(stream, media_type, parser_context)
+        try:
+            begin = opened(records.content).read(2**12)
+        except PackedError as error:
+            raise Refused(f"{error} Nothing was stored.") from error
+        if not begin.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+            raise Refused(NO_LIST)
+        return records
 
 
 class JsonLines(_RecordsParser):
@@ -88,15 +137,15 @@ class PlainText(_RecordsParser):
     media_type, kind = "text/plain", "text"
 
 
+class Gzip(_RecordsParser):
+    media_type = "application/gzip"
+
+
 def records_of(data: Any) -> Records:
-    """The records of a body in any of the formats; those of a JSON list as lines of JSON."""
-    if isinstance(data, Records):
-        return data
-    if not isinstance(data, list):
-        raise Refused("The body must be a list of objects, [{…}, …]. Nothing was stored.")
-    # A string in JSON holds no line end, so each value stays on its line.
-    lines = "\n".join(json.dumps(value, ensure_ascii=False) for value in data)
-    return Records(lines, "jsonl", unit="item")
+    """The records of a body in any of the formats; Refused where there was no body."""
+    if not isinstance(data, Records):
+        raise Refused(NO_LIST)
+    return data
 
 
 # --- fields ---------------------------------------------------------------------------------------

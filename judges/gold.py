@@ -8,7 +8,8 @@ from django.db import transaction
 
 from arena.audit import note
 from arena.models import Arena
-from arena.uploads import GoldRow, Problems
+from arena.upload_problems import Problems, place_of
+from arena.uploads import GoldRow
 from judges.models import GoldItem, Outcome
 
 BATCH = 1_000
@@ -40,7 +41,7 @@ def plan_gold_items(*, arena: Arena, rows: Iterable[GoldRow]) -> GoldPlan:
         else:
             problems.add(
                 row.line,
-                f"The id “{row.source_id[:60]}” stands at another item in line {before.line}: give each "
+                f"The id “{row.source_id[:60]}” stands at another one in {place_of(before.line)}: give each "
                 "item its own.",
             )
     there: dict[str, GoldItem] = {}

@@ -10,7 +10,8 @@ from arena.leaks import Detector, prompt_text
 from arena.making import OutputPlan, plan_outputs
 from arena.models import Arena, Output, Prompt, System
 from arena.submissions.policy import SubmissionPolicy
-from arena.uploads import MOST_PROBLEMS, OutputRow, Problem, Problems, UploadError
+from arena.upload_problems import MOST_PROBLEMS, Problem, Problems, UploadError
+from arena.uploads import OutputRow
 
 NAMED = 10  # prompts without an output
 BATCH = 500

@@ -22,7 +22,7 @@ from arena.signals import standings_changed, submission_changed
 from arena.submissions.checking import Checked, check, name_taken
 from arena.submissions.formats import SubmissionFile, read_submission
 from arena.submissions.policy import SubmissionPolicy, may_submit
-from arena.uploads import MOST_PROBLEMS, Problem, UploadError
+from arena.upload_problems import MOST_PROBLEMS, Problem, UploadError
 
 BATCH = 500
 State = Submission.State
@@ -345,7 +345,7 @@ def _refuse(
         reason="There are problems in what was sent; nothing was stored.",
         about=_plain(about),
         file_name=file_name[:200],
-        problems=[[problem.line, problem.sentence] for problem in error.problems[:MOST_PROBLEMS]],
+        problems=[problem.by_line() for problem in error.problems[:MOST_PROBLEMS]],
         n_problems=error.count,
         ended_at=timezone.now(),
     )
@@ -411,7 +411,7 @@ def _store(
         file_name=file_name[:200],
         n_outputs=len(checked.plan.new),
         n_prompts=checked.n_prompts,
-        problems=[[problem.line, problem.sentence] for problem in checked.warnings],
+        problems=[problem.by_line() for problem in checked.warnings],
         wants_mail=wants_mail,
         origin=origin[:200],
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from arena.chats import in_turns
 from judges.formats import conversations
 from judges.formats.errors import DatasetError, UnreadableDataset, Where
 from judges.formats.interface import Options
@@ -107,7 +108,7 @@ def _answer(row: Row, path: Path, prompts: dict[str, PromptRecord]) -> OutputRec
         turns = first.get("turns") if isinstance(first, dict) else None
         if not isinstance(turns, list):
             raise DatasetError("choices with turns were expected.", column="choices")
-        texts = [conversations.in_turns(conversations.response(_turn(t) or "", column="choices"))
+        texts = [in_turns(conversations.response(_turn(t) or "", column="choices"))
                  for t in turns]  # fmt: skip
     if not texts:
         raise DatasetError("an answer was expected, not nothing.", column="messages")
@@ -116,7 +117,7 @@ def _answer(row: Row, path: Path, prompts: dict[str, PromptRecord]) -> OutputRec
     return OutputRecord(
         (_system(values.get("model") or values.get("model_id") or path.stem, "model"), ""),
         _prompt(row, prompts),
-        conversations.in_turns(texts),
+        in_turns(texts),
         row.where,
         tokens=tokens if isinstance(tokens, int) and 0 <= tokens < 2**31 else None,
     )

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from arena.chats import in_turns
 from judges.formats.errors import DatasetError
 from judges.formats.reading import parse_json
 from judges.formats.text import clean
@@ -136,13 +137,6 @@ def answer(value: Any, *, column: str) -> str:
     if value.__class__ is str and not value.lstrip().startswith("["):  # the usual one
         return clean(value)
     return in_turns(response(value, column=column))
-
-
-def in_turns(answers: list[str]) -> str:
-    """Several answers as one text; a single one stays as it is."""
-    if len(answers) == 1:
-        return answers[0]
-    return "\n\n".join(f"[Answer {n}]\n{answer}" for n, answer in enumerate(answers, start=1))
 
 
 def _until(chat: Messages, turn: int) -> Messages:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from arena.audit import note
 from arena.making import follow_outputs, keep_outputs
 from arena.models import Arena, Output, Prompt, System
-from arena.uploads import LONGEST_LINE
+from arena.records import LONGEST_LINE
 from judges.configurations import endpoint_from
 from judges.endpoints.interface import Endpoint
 from judges.models import JudgeCall, JudgeRun

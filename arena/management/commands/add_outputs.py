@@ -9,11 +9,15 @@ from django.core.management.base import BaseCommand
 
 from arena.making import add_outputs
 from arena.management.commands._makers import arena_of, complaint, content_of
-from arena.uploads import UploadError, kind_of, read_outputs
+from arena.submissions.formats import read_submission
+from arena.uploads import UploadError
 
 
 class Command(BaseCommand):
-    help = "Add a system's outputs from a .jsonl or .csv file; those that are there are left alone."
+    help = (
+        "Add a system's outputs from a file of JSON lines, JSON or CSV, or as AlpacaEval or Arena-Hard write "
+        "them, gzipped or not; those that are there are left alone."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("arena")
@@ -28,7 +32,7 @@ class Command(BaseCommand):
         arena, file = arena_of(options["arena"]), options["file"]
         about = {n.removeprefix("about_"): v for n, v in options.items() if n.startswith("about_")}
         try:
-            rows = read_outputs(content_of(file), kind=kind_of(file.name)).rows
+            rows = read_submission(content_of(file), name=file.name).rows
             plan = add_outputs(
                 arena=arena, system=options["system"], rows=rows, actor=None, **about
             )
