@@ -22,6 +22,11 @@ Disallow: /a/*/systems/*?
 Disallow: /a/*/systems/*/opponents/
 Disallow: /a/*/judges/*?
 Disallow: /a/*/snapshots/*?
+Disallow: /a/*/data/*.
+Disallow: /a/*/leaderboard.
+Disallow: /a/*/history.csv
+Disallow: /a/*/history/*?
+Disallow: /a/*/embed/
 """
 
 

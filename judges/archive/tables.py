@@ -169,7 +169,7 @@ def _outputs(scope: Scope) -> Blocks:
     for page in _pages(rows, fields, up_to=_last(rows), size=WIDE):
         block = []
         for _, prompt_id, digest, system, text, tokens, latency, cost in page:
-            if not scope.knows(system):
+            if system not in scope.systems:
                 continue
             if scope.is_held_back(prompt_id):
                 scope.leave_out("outputs")
@@ -198,7 +198,7 @@ def _battles(scope: Scope) -> Blocks:
     for page in _pages(rows, fields, up_to=_last(rows), size=SLIM):
         block = []
         for _, prompt_id, digest, a, b, source_key in page:
-            if not scope.knows(a, b):
+            if a not in scope.systems or b not in scope.systems:
                 continue
             if scope.is_held_back(prompt_id):
                 scope.leave_out("battles")
@@ -263,9 +263,10 @@ def _verdicts(scope: Scope) -> Blocks:
     for page in _pages(rows, fields, up_to=scope.last_verdict, size=size):
         block = []
         for values in page:
-            if not scope.knows(values[3], values[4], judge=values[7]):
+            prompt_id, a, b, judge = values[1], values[3], values[4], values[7]
+            if a not in scope.systems or b not in scope.systems or judge not in scope.judges:
                 continue
-            if scope.is_held_back(values[1]):
+            if scope.is_held_back(prompt_id):
                 scope.leave_out("verdicts")
                 continue
             block.append(_verdict(scope, values, with_words=with_words))

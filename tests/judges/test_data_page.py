@@ -7,9 +7,10 @@ import sys
 import zipfile
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.cache import cache
 from django.core.signals import request_finished
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.test import AsyncClient
 from django.urls import reverse
 
@@ -177,7 +178,10 @@ def test_under_asgi_it_comes_in_pieces_too(small_arena, monkeypatch):
     async def fetched() -> list[bytes]:
         response = await AsyncClient().get(address(small_arena, "data-table", "verdicts", "jsonl"))
         assert response.is_async
-        return [piece async for piece in response.streaming_content]
+        pieces = [piece async for piece in response.streaming_content]
+        # Else the thread that asked the database stays connected to it.
+        await sync_to_async(connections.close_all)()
+        return pieces
 
     pieces = [piece.count(b"\n") for piece in asyncio.run(fetched())]
     assert max(pieces) == 20
