@@ -11,10 +11,12 @@ from arena.demo.summarizers import SUMMARIZERS
 from arena.demo.texts import CATEGORIES, LICENCE, texts
 from arena.matchmaking import plan_pairs
 from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System, WhoVotes
+from arena.submissions.policy import SubmissionPolicy
 from judges.demo.panel import PANEL_NAME, PERIOD, simulate_votes
 from judges.derivations import derive
 from judges.juries.making import make_jury
 from judges.models import Judge, Outcome, Verdict, Voter
+from judges.placing import change_policy
 from judges.programs import PROGRAMS
 from judges.runs import make_program_judge, start_run, work_on
 from judges.voting import announce
@@ -61,7 +63,11 @@ def load_demo() -> Arena:
             run.delete()
         if program in JURORS:
             jurors.append(judge)
-    derive(judge=make_jury(arena=arena, name=JURY, members=jurors))
+    jury = make_jury(arena=arena, name=JURY, members=jurors)
+    derive(judge=jury)
+    if not arena.submission_policy:
+        policy = SubmissionPolicy(who="accounts", judges=(jury.slug,), battles=300, width=120)
+        change_policy(arena=arena, policy=policy, actor=None)
     return arena
 
 

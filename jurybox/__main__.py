@@ -1,0 +1,3 @@
+from jurybox.cli import app
+
+app(prog_name="jurybox")
