@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from arena.models import HIDDEN, Arena, Membership, Submission, System, WhoVotes
+from arena.models import HIDDEN, Arena, Membership, Pair, Submission, System, WhoVotes
 
 NOT_OPEN = "This arena isn’t open for votes. Its leaderboard stays, and votes cast so far count."
 NEEDS_ACCOUNT = "In this arena votes need an account. Sign in or make one, and you come back here."
@@ -63,6 +63,19 @@ def unseen_systems(user: Any, arena: Arena) -> QuerySet:
     if role_of(user, arena) == Membership.Role.MAINTAINER:
         return hidden.none()
     return hidden.exclude(owner=user)
+
+
+def unseen_pairs(user: Any, arena: Arena) -> QuerySet:
+    """The ids of pairs with a system that the user may not know of, as a subquery: for their battles."""
+    unseen = unseen_systems(user, arena)
+    pairs = Pair.objects.filter(arena=arena).order_by()
+    return pairs.filter(Q(system_a__in=unseen) | Q(system_b__in=unseen)).values("pk")
+
+
+def public_systems(arena: Arena, *, at: Any = None) -> QuerySet[System]:
+    """Those that everybody who sees the arena may know of, now or at a time."""
+    public = System.objects.filter(arena=arena).exclude(standing__in=HIDDEN)
+    return public if at is None else public.filter(Q(published_at=None) | Q(published_at__lte=at))
 
 
 def seen_system(user: Any, arena: Arena, slug: str) -> System:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Model, Q, QuerySet
 from django.db.models.lookups import Lookup
@@ -12,9 +12,16 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
 
-from arena.access import managed_arena, visible_arena, visible_arenas
+from arena.access import (
+    managed_arena,
+    seen_systems,
+    unseen_pairs,
+    unseen_systems,
+    visible_arena,
+    visible_arenas,
+)
 from arena.making import SETTINGS
-from arena.models import Arena, Battle, Category, Output, Pair, Prompt, System
+from arena.models import HIDDEN, Arena, Battle, Category, Output, Pair, Prompt, System
 from config.api import (
     SLUG,
     AnyJsonField,
@@ -42,7 +49,13 @@ def id_of(source: str | None = None, **options: Any) -> serializers.Field:
 
 
 class BelowAnArena:
-    """Everything but arenas belongs to one, that the caller may see, or run. Goes before a view set."""
+    """Everything but arenas belongs to one, that the caller may see, or run. Goes before a view set.
+
+    ``hides``: of rows about systems, by which field they are told, and which of its values aren't the caller's
+    to see (see ``arena.access``).
+    """
+
+    hides: ClassVar[dict[str, Callable[[Any, Arena], QuerySet]]] = {}
 
     @cached_property
     def arena(self) -> Arena:
@@ -53,7 +66,10 @@ class BelowAnArena:
         queryset = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
-        return queryset.filter(arena=self.arena)
+        queryset = queryset.filter(arena=self.arena)
+        for field, unseen in self.hides.items():
+            queryset = queryset.exclude(**{f"{field}__in": unseen(self.request.user, self.arena)})
+        return queryset
 
 
 class RowFilter(Described, filters.CharFilter):
@@ -73,7 +89,10 @@ class RowFilter(Described, filters.CharFilter):
         if not value:
             return queryset
         arena = self.parent.arena
-        row = self.model_of_row.objects.filter(arena=arena, slug=value).first()
+        rows = self.model_of_row.objects.filter(arena=arena)
+        if self.model_of_row is System:
+            rows = seen_systems(self.parent.request.user, arena)
+        row = rows.filter(slug=value).first()
         if row is None:
             noun = self.model_of_row._meta.verbose_name
             raise ValidationError(
@@ -150,12 +169,22 @@ class ArenaViewSet(ReadOnlyViewSet):
 # --- systems --------------------------------------------------------------------------------------
 class SystemSerializer(RowSerializer):
     link = serializers.CharField(read_only=True, help_text="A URL; empty where none is known.")
+    follows = serializers.SerializerMethodField(
+        help_text="The address of the version before; null where there is none that you may see."
+    )
+
+    def get_follows(self, system: System) -> str | None:
+        before = system.follows
+        if before is None or (before.is_hidden and system.standing not in HIDDEN):
+            return None
+        return before.slug
 
     class Meta:
         model = System
         fields = [
             "id", "slug", "name", "version", "organisation", "family", "licence", "link",
-            "description", "created_at",
+            "description", "base_model", "size", "decoding", "price_in", "price_out", "standing",
+            "standing_since", "follows", "created_at",
         ]  # fmt: skip
 
 
@@ -173,7 +202,8 @@ class SystemFilters(FilterSet):
 )
 class SystemViewSet(BelowAnArena, ReadOnlyViewSet):
     noun = "systems"
-    queryset = System.objects.all()
+    hides: ClassVar = {"pk": unseen_systems}
+    queryset = System.objects.select_related("follows")
     serializer_class = SystemSerializer
     filterset_class = SystemFilters
     lookup_field = "slug"
@@ -260,6 +290,7 @@ class OutputFilters(FilterSet):
 )
 class OutputViewSet(BelowAnArena, ReadOnlyViewSet):
     noun = "outputs"
+    hides: ClassVar = {"system": unseen_systems}
     queryset = Output.objects.select_related("system")
     serializer_class = OutputSerializer
     filterset_class = OutputFilters
@@ -317,6 +348,7 @@ class BattleFilters(FilterSet):
 )
 class BattleViewSet(BelowAnArena, ReadOnlyViewSet):
     noun = "battles"
+    hides: ClassVar = {"pair": unseen_pairs}
     queryset = Battle.objects.select_related("system_a", "system_b")
     serializer_class = BattleSerializer
     filterset_class = BattleFilters

@@ -12,7 +12,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
 
-from arena.models import Arena, Battle, Output, Pair, System
+from arena.models import Arena, Battle, Output, Pair, Standing, System
 
 TRIES = 6  # pairs that are drawn before all are looked through
 PROMPTS = 50  # how many are chosen among
@@ -37,12 +37,16 @@ def draw_battle(*, arena: Arena, seen: QuerySet, rng: random.Random) -> Battle |
 
 
 def set_priorities(*, arena: Arena, priorities: Mapping[int, float]) -> None:
-    """Write how much the next verdict of each pair (by id) is worth; pairs that aren't named aren't drawn."""
+    """Write how much the next verdict of each pair (by id) is worth; pairs that aren't named aren't drawn.
+
+    Nor are those with a system that is hidden or deprecated, whatever is said of them.
+    """
     total, rows = 0.0, []
     stored = Pair.objects.filter(arena=arena).order_by("pk")
     with transaction.atomic():
+        barred = _barred(arena)
         for pk, *before in stored.values_list("pk", "priority", "cumulative"):
-            priority = max(0.0, priorities.get(pk, 0.0))
+            priority = 0.0 if pk in barred else max(0.0, priorities.get(pk, 0.0))
             total += priority
             after = [priority, total if priority else None]
             if after != before:
@@ -69,7 +73,8 @@ def plan_pairs(*, arena: Arena, of: System | None = None) -> int:
         pairs = list(Pair.objects.filter(arena=arena).values_list("pk", "priority", "cumulative"))
         planned = [priority for _, priority, cumulative in pairs if cumulative is not None]
         usual = sum(planned) / len(planned) if planned else 1.0
-        if len(planned) < len(pairs):
+        barred = _barred(arena)
+        if any((cumulative is None) != (pk in barred) for pk, _, cumulative in pairs):
             set_priorities(
                 arena=arena,
                 priorities={
@@ -78,6 +83,16 @@ def plan_pairs(*, arena: Arena, of: System | None = None) -> int:
                 },
             )
     return len(new)
+
+
+def _barred(arena: Arena) -> set[int]:
+    """Pairs that nobody is asked about: with a system that is hidden, or deprecated."""
+    systems = System.objects.filter(arena=arena).exclude(standing=Standing.PUBLISHED)
+    keys = set(systems.order_by().values_list("pk", flat=True))
+    if not keys:
+        return set()
+    pairs = Pair.objects.filter(Q(system_a__in=keys) | Q(system_b__in=keys), arena=arena)
+    return set(pairs.values_list("pk", flat=True))
 
 
 def make_battles(

@@ -323,6 +323,9 @@ class System(models.Model):
     standing_since = models.DateTimeField(
         null=True, blank=True, help_text="When it was published, deprecated or withdrawn."
     )
+    published_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: it was never hidden, or it is still."
+    )
     follows = models.ForeignKey(
         "self",
         models.SET_NULL,

@@ -5,9 +5,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from arena.access import visible_arena, visible_arenas
+from arena.access import public_systems, unseen_systems, visible_arena, visible_arenas
 from arena.counts import CappedCount
-from arena.models import Category, Output, Prompt, System
+from arena.models import HIDDEN, Category, Output, Prompt, System
 from arena.prompts import count_published, prompts_page
 
 OUTPUTS_A_PAGE = 12
@@ -17,7 +17,8 @@ ARENAS_A_PAGE = 60
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     arenas = visible_arenas(request.user).annotate(
-        n_systems=CappedCount(System.objects.all()), n_prompts=CappedCount(Prompt.objects.all())
+        n_systems=CappedCount(System.objects.exclude(standing__in=HIDDEN)),
+        n_prompts=CappedCount(Prompt.objects.all()),
     )
     page = Paginator(arenas, ARENAS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "arena/index.html", {"page": page})
@@ -29,7 +30,7 @@ def home(request: HttpRequest, arena: str) -> HttpResponse:
     n_published, are_many = count_published(place)
     context = {
         "arena": place,
-        "n_systems": place.systems.count(),
+        "n_systems": public_systems(place).count(),
         "n_prompts": n_published,
         "are_many": are_many,
         "categories": place.categories.all(),
@@ -69,6 +70,7 @@ def prompt(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     found = get_object_or_404(Prompt, arena=place, pk=pk)
     outputs = (
         Output.objects.filter(prompt=found)
+        .exclude(system__in=unseen_systems(request.user, place))
         .select_related("system")
         .order_by("system__name", "system__version")
     )

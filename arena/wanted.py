@@ -5,17 +5,19 @@ from collections.abc import Collection, Sequence
 
 from django.db.models import Q, QuerySet
 
-from arena.models import Battle, WantedBattle
+from arena.models import Battle, Standing, WantedBattle
 
 # One of this many at the head of the queue is handed out, so that voters who come at once get different ones.
 IN_TURN = 20
 
 
 def shown(side: str) -> Q:
-    """The condition on battles that this side's output is there and doesn't give its system away."""
+    """The condition on battles that this side's output is there, doesn't give its system away, and that
+    the system is one that people are asked about."""
     output = f"output_{side}__"
     leaks = Q(**{f"{output}leak": None}) | Q(**{f"{output}leak": ""})
-    return Q(**{f"{output}text__gt": ""}) & leaks
+    asked = Q(**{f"system_{side}__standing": Standing.PUBLISHED})
+    return Q(**{f"{output}text__gt": ""}) & leaks & asked
 
 
 def draw_wanted(*, arena_id: int, seen: QuerySet, rng: random.Random) -> Battle | None:

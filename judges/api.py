@@ -1,6 +1,6 @@
 """Read API: who decides, and what they decided."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import F, IntegerChoices, QuerySet
 from django.db.models.lookups import Exact
@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_field, extend_sch
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from arena.access import unseen_pairs
 from arena.api import BelowAnArena, RowFilter, id_of, slug_of
 from config.api import (
     SLUG,
@@ -182,6 +183,7 @@ class VerdictFilters(FilterSet):
 )
 class VerdictViewSet(BelowAnArena, ReadOnlyViewSet):
     noun = "verdicts"
+    hides: ClassVar = {"pair": unseen_pairs}
     queryset = Verdict.objects.select_related(
         "judge", "voter", "retraction", "pair__system_a", "pair__system_b"
     )

@@ -16,7 +16,7 @@ from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from arena.matchmaking import draw_battle
-from arena.models import Arena, Battle, WantedBattle
+from arena.models import Arena, Battle, Standing, WantedBattle
 from arena.policies import Policy
 from arena.wanted import draw_wanted
 from judges.models import Ballot, GoldItem, Judge, Outcome, Verdict, Voter
@@ -380,7 +380,11 @@ def _overlap(arena: Arena, voter: Voter, rng: random.Random, *, most: int) -> Ba
     return _ballot(arena, voter, Ballot.Purpose.OVERLAP, rng, battle=battle)
 
 
-_SHOWABLE = Q(output_a__isnull=False) & ~(
+_SHOWABLE = Q(
+    output_a__isnull=False,
+    system_a__standing=Standing.PUBLISHED,
+    system_b__standing=Standing.PUBLISHED,
+) & ~(
     (Q(output_a__leak__isnull=False) & ~Q(output_a__leak=""))
     | (Q(output_b__leak__isnull=False) & ~Q(output_b__leak=""))
 )

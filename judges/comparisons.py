@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Avg, Exists, OuterRef, Subquery
 
+from arena.access import unseen_pairs
 from judges.disclosure import disclosed
 from judges.exclusions import by_excluded_voter
 from judges.majorities import majority_of
@@ -79,7 +80,9 @@ def decided_by_both(one: Judge, other: Judge) -> tuple[list[Decided], bool]:
     """(battles that both decided, the newest first; whether there are more than these). Two queries."""
 
     def standing(judge: Judge) -> Any:
-        return Verdict.objects.filter(judge=judge, voter=None, criterion="", retraction=None)
+        counted = Verdict.objects.filter(judge=judge, voter=None, criterion="", retraction=None)
+        # What two judges say of a hidden system would say something of it.
+        return counted.exclude(pair__in=unseen_pairs(None, judge.arena))
 
     earlier = standing(one).filter(battle=OuterRef("battle"), repetition__lt=OuterRef("repetition"))
     theirs = standing(other).filter(battle=OuterRef("battle")).order_by("repetition")

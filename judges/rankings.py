@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Avg, Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from arena.models import Arena, Output, Prompt
+from arena.models import Arena, Output, Prompt, Standing
 from judges.exclusions import by_excluded_voter
 from judges.models import RankedOutput, Ranking, Voter
 from judges.signals import rankings_changed
@@ -270,9 +270,10 @@ def _enough(arena: Arena, prompts: list[int]) -> dict[int, list[tuple[int, int]]
 
 
 def _shown(path: str = "") -> Q:
-    """Neither blank nor giving its system away; ``path`` leads to the output."""
+    """Neither blank nor giving its system away, and of a published one; ``path`` leads to the output."""
     is_safe = Q(**{f"{path}leak": None}) | Q(**{f"{path}leak": ""})
-    return ~Q(**{f"{path}text": ""}) & is_safe
+    asked = Q(**{f"{path}system__standing": Standing.PUBLISHED})
+    return ~Q(**{f"{path}text": ""}) & is_safe & asked
 
 
 def _seldom_first(

@@ -8,10 +8,11 @@ far it came.
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 
+from arena.access import unseen_pairs
 from arena.models import Arena, Battle, Category, Pair, Prompt, System
 from judges.exclusions import by_excluded_voter
 from judges.models import Judge, JudgeCall, Outcome, Verdict
@@ -40,6 +41,7 @@ class Selection:
     category: Category | None = None
     judge: Judge | None = None
     agreement: str = ""
+    viewer: Any = None  # who looks; None: the public
 
     @property
     def is_searched(self) -> bool:
@@ -49,6 +51,7 @@ class Selection:
     def indexed(self) -> QuerySet[Battle]:
         """What indexes answer: the pair and the prompt."""
         battles = Battle.objects.filter(arena=self.arena)
+        battles = battles.exclude(pair__in=unseen_pairs(self.viewer, self.arena))
         if self.systems:
             pairs = Pair.objects.filter(arena=self.arena)
             for system in self.systems:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q
 
+from arena.access import seen_systems
 from arena.markdown import printable
 from arena.models import Arena, Category, Prompt, System
 from judges.models import Judge
@@ -29,14 +31,15 @@ class Asked:
         return urlencode(self.values)
 
 
-def selection_from(query: Mapping[str, str], *, arena: Arena) -> Asked:
+def selection_from(query: Mapping[str, str], *, arena: Arena, viewer: Any = None) -> Asked:
+    """``viewer`` is who looks, None the public: what they may not see isn't there for them."""
     # Printable: PostgreSQL refuses a question with a NUL in it.
     values = {key: printable(query[key]).strip() for key in KEYS if query.get(key, "").strip()}
     problems: dict[str, str] = {}
     systems = []
     for key in ("system", "opponent"):
         if key in values:
-            found = _system(arena, values[key])
+            found = _system(arena, values[key], viewer)
             if found is None:
                 problems[key] = f"No system of this arena is called “{values[key][:80]}”."
             elif found in systems:
@@ -60,10 +63,11 @@ def selection_from(query: Mapping[str, str], *, arena: Arena) -> Asked:
     if agreement in ("same", "opposite") and rows.get("judge") and rows["judge"].is_people:
         problems["agreement"] = "Choose a judge that isn’t people to compare with people."
     if problems:
-        return Asked(Selection(arena=arena), values, problems)
-    return Asked(
-        Selection(arena=arena, systems=tuple(systems), agreement=agreement, **rows), values
+        return Asked(Selection(arena=arena, viewer=viewer), values, problems)
+    chosen = Selection(
+        arena=arena, systems=tuple(systems), agreement=agreement, viewer=viewer, **rows
     )
+    return Asked(chosen, values)
 
 
 def id_from(text: str | None) -> int | None:
@@ -73,9 +77,9 @@ def id_from(text: str | None) -> int | None:
     return min(int(text), LARGEST_ID - 1)
 
 
-def _system(arena: Arena, words: str) -> System | None:
+def _system(arena: Arena, words: str, viewer: Any) -> System | None:
     """By address first, then by its full name."""
-    systems = System.objects.filter(arena=arena)
+    systems = seen_systems(viewer, arena)
     by_address = systems.filter(slug=words.lower()).first()
     if by_address:
         return by_address

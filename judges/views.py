@@ -1,14 +1,14 @@
 """Pages of the public record: the battles of an arena, and each battle with all that was decided."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from arena.access import role_of, visible_arena
+from arena.access import role_of, seen_systems, unseen_pairs, visible_arena
 from arena.fragments import answers_in_parts, wants_part
 from arena.models import Arena, Battle, Category, Membership, Output, System
 from judges.models import Judge, Verdict
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 @answers_in_parts
 def battles(request: HttpRequest, arena: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    asked = selection_from(request.GET, arena=place)
+    asked = selection_from(request.GET, arena=place, viewer=request.user)
     page = None
     rows: list[tuple[Battle, str]] = []
     if not asked.problems:
@@ -69,7 +69,7 @@ def battles(request: HttpRequest, arena: str) -> HttpResponse:
         "rows": rows,
         "categories": Category.objects.filter(arena=place),
         "judges": Judge.objects.filter(arena=place).defer("configuration", "description"),
-        "suggested_systems": _suggested(place),
+        "suggested_systems": _suggested(place, request.user),
         "agreements": AGREEMENT.items(),
     }
     template = "judges/battles.html"
@@ -81,10 +81,10 @@ def battles(request: HttpRequest, arena: str) -> HttpResponse:
 @require_safe
 def battle(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    fight = _battle(place, pk)
-    asked = selection_from(request.GET, arena=place)
+    fight = _battle(request, place, pk)
+    asked = selection_from(request.GET, arena=place, viewer=request.user)
     if asked.problems:
-        asked = selection_from({}, arena=place)
+        asked = selection_from({}, arena=place, viewer=request.user)
     older, newer = neighbours(asked.selection, fight)
     verdicts, more_after = verdicts_of(fight, beyond=id_from(request.GET.get("beyond")) or 0)
     names = {"name_a": str(fight.system_a), "name_b": str(fight.system_b)}
@@ -112,7 +112,7 @@ def verdict(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
     found = get_object_or_404(
         Verdict.objects.select_related(
             "judge", "voter", "trace", "retraction", "battle__system_a", "battle__system_b"
-        ),
+        ).exclude(pair__in=unseen_pairs(request.user, place)),
         arena=place,
         pk=pk,
     )
@@ -141,7 +141,7 @@ def verdict(request: HttpRequest, arena: str, pk: int) -> HttpResponse:
 def plain_text(request: HttpRequest, arena: str, pk: str, part: str) -> HttpResponse:
     """A text of a battle to the letter: what a page shows in part, and what a copy is made from."""
     place = visible_arena(request.user, arena)
-    fight = _battle(place, int(pk) if len(pk) < 19 else LARGEST_ID)
+    fight = _battle(request, place, int(pk) if len(pk) < 19 else LARGEST_ID)
     if part == "prompt":
         text = "\n\n".join(
             f"[{message.get('role', '')}]\n{message.get('content', '')}"
@@ -162,10 +162,10 @@ def plain_text(request: HttpRequest, arena: str, pk: str, part: str) -> HttpResp
     return response
 
 
-def _battle(arena: Arena, pk: int) -> Battle:
+def _battle(request: HttpRequest, arena: Arena, pk: int) -> Battle:
     battles = Battle.objects.select_related(
         "prompt", "system_a", "system_b", "output_a", "output_b"
-    )
+    ).exclude(pair__in=unseen_pairs(request.user, arena))
     return get_object_or_404(battles, arena=arena, pk=pk)
 
 
@@ -178,9 +178,9 @@ def _cursor(request: HttpRequest, key: str) -> int | None:
     return cursor
 
 
-def _suggested(arena: Arena) -> list[tuple[str, str]]:
+def _suggested(arena: Arena, user: Any) -> list[tuple[str, str]]:
     """Address and name of the systems, if they are few enough to suggest."""
-    systems = System.objects.filter(arena=arena).only("slug", "name", "version")
+    systems = seen_systems(user, arena).only("slug", "name", "version")
     found = list(systems[: SUGGESTED_SYSTEMS + 1])
     return [] if len(found) > SUGGESTED_SYSTEMS else [(s.slug, str(s)) for s in found]
 

@@ -11,6 +11,7 @@ import numpy as np
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from arena.access import unseen_pairs
 from arena.models import HIDDEN, Arena, Battle, Pair, Prompt, System
 from judges.cuts import Cut, watermark
 from judges.exclusions import standing_exclusions
@@ -334,7 +335,7 @@ def _n_battles(
     """Two systems meet once on a prompt, except where the source published no outputs."""
     if Battle.objects.filter(arena=arena, source_key__isnull=False).exists():
         counted = _kept(_not_set_aside(verdicts, arena, slice, cut), cut)
-        counted = counted.exclude(pair__in=_hidden_pairs(arena))
+        counted = counted.exclude(pair__in=unseen_pairs(None, arena))
         return counted.order_by().values("battle_id").distinct().count()
     if not len(rows):
         return 0
@@ -356,12 +357,19 @@ def _n_voters(
 
 
 def votes_by_battle(
-    *, arena: Arena, slice: Slice, up_to: Cut
+    *, arena: Arena, slice: Slice, up_to: Cut, among: Collection[int] | None = None
 ) -> tuple[dict[int, list[int]], dict[int, int]]:
-    """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt})."""
+    """How often each outcome was given, by battle id: ({battle: [A, B, tie, both bad]}, {battle: prompt}).
+
+    Of battles between systems that everybody sees, or between those of ``among``.
+    """
     ids = judge_ids(arena=arena, judge=slice.judge)
     verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=up_to), pk__lte=up_to.verdict)
-    verdicts = verdicts.exclude(pair__in=_hidden_pairs(arena))
+    if among is None:
+        verdicts = verdicts.exclude(pair__in=unseen_pairs(None, arena))
+    else:
+        pairs = Pair.objects.filter(arena=arena, system_a__in=among, system_b__in=among)
+        verdicts = verdicts.filter(pair__in=pairs.order_by().values("pk"))
     counted = _kept(_not_set_aside(verdicts, arena, slice, up_to), up_to)
     rows = _fetch(
         counted.order_by().values_list("battle_id", "outcome", "prompt_id").annotate(n=Count("*"))
@@ -372,13 +380,6 @@ def votes_by_battle(
         votes.setdefault(battle, [0, 0, 0, 0])[outcome] = n
         prompts[battle] = prompt
     return votes, prompts
-
-
-def _hidden_pairs(arena: Arena) -> QuerySet:
-    """The ids of pairs with a hidden system."""
-    hidden = System.objects.filter(arena=arena, standing__in=HIDDEN).values("pk")
-    pairs = Pair.objects.filter(arena=arena).order_by()
-    return pairs.filter(Q(system_a__in=hidden) | Q(system_b__in=hidden)).values("pk")
 
 
 def joint_digest(*sides: Cells) -> str:

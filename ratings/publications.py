@@ -139,6 +139,11 @@ def mark_categories_stale(*, arena_id: int, slugs: Iterable[str]) -> int:
     )
 
 
+def mark_systems_stale(*, arena_id: int) -> int:
+    """Note that other systems are counted than before; how many figures became stale."""
+    return _make_stale(Publication.objects.filter(arena_id=arena_id))
+
+
 def mark_priorities_stale(*, arena_id: int) -> int:
     """Have people's leaderboard looked at again, which writes the priorities of pairs; how many there are."""
     return _make_stale(

@@ -17,7 +17,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from arena.models import Arena, System
+from arena.access import public_systems
+from arena.models import Arena
 from judges.exclusions import last_exclusion_id, standing_exclusions
 from judges.models import Exclusion, RankedOutput, Ranking
 from judges.rankings import counted_rankings
@@ -193,9 +194,7 @@ def _figures(arena: Arena, counted: Counted, basis: str) -> dict[str, Any]:
 
     from ratings.engine.plackett_luce import Rankings, rate_rankings
 
-    system_ids = list(
-        System.objects.filter(arena=arena).order_by("slug").values_list("pk", flat=True)
-    )
+    system_ids = list(public_systems(arena).order_by("slug").values_list("pk", flat=True))
     number = {pk: index for index, pk in enumerate(system_ids)}
     keys, row, sizes = np.unique(
         np.array(counted.ranking, dtype=np.int64), return_inverse=True, return_counts=True

@@ -5,10 +5,20 @@ from typing import Any
 from django.dispatch import receiver
 
 from arena.models import Submission
-from arena.signals import categories_changed, policy_changed, submission_changed
+from arena.signals import (
+    categories_changed,
+    policy_changed,
+    standings_changed,
+    submission_changed,
+)
 from judges.signals import rankings_changed, run_waits, verdicts_changed
 from ratings import placing, rankings, rounds
-from ratings.publications import mark_categories_stale, mark_priorities_stale, mark_stale
+from ratings.publications import (
+    mark_categories_stale,
+    mark_priorities_stale,
+    mark_stale,
+    mark_systems_stale,
+)
 
 
 @receiver(verdicts_changed)
@@ -28,6 +38,12 @@ def other_labels_make_figures_of_a_category_stale(
 @receiver(policy_changed)
 def another_policy_writes_other_priorities(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
     mark_priorities_stale(arena_id=arena_id)
+
+
+@receiver(standings_changed)
+def another_standing_makes_all_figures_stale(sender: Any, *, arena_id: int, **kwargs: Any) -> None:
+    mark_systems_stale(arena_id=arena_id)
+    rankings.mark_stale(arena_id=arena_id)
 
 
 @receiver(rankings_changed)

@@ -1,5 +1,6 @@
 """Judge reports: from a judge's slice and people's to an immutable JudgeReport."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from arena.access import public_systems
 from arena.models import Arena, System
 from judges.models import Judge
 from ratings import cells
@@ -91,7 +93,7 @@ def compute(
 ) -> tuple[JudgeFigures, list[RatingTable]]:
     """The numbers alone: the same arguments give the same numbers."""
     sides = _same_numbering(own, theirs)
-    families, judge_family = _families(arena, judge)
+    families, judge_family = _families(own.system_ids, judge)
     figures = judge_report(
         *sides,
         instances=instances,
@@ -123,9 +125,11 @@ def verify(*, report: JudgeReport) -> Verification:
     slice, arena = Slice.from_json(report.slice), report.arena
     other_side = side_of(report.reference, slice)
     up_to = cells.Cut(report.last_verdict_id, report.last_retraction_id, report.last_exclusion_id)
-    own = cells.count(arena=arena, slice=slice, up_to=up_to)
-    theirs = cells.count(arena=arena, slice=other_side, up_to=up_to)
-    instances = _instances(arena, slice, other_side, up_to=up_to)
+    # Systems may have been published since.
+    among = set(public_systems(arena, at=report.created_at).values_list("pk", flat=True))
+    own = cells.count(arena=arena, slice=slice, up_to=up_to, among=among)
+    theirs = cells.count(arena=arena, slice=other_side, up_to=up_to, among=among)
+    instances = _instances(arena, slice, other_side, up_to=up_to, among=among)
     figures, tables = compute(
         own,
         theirs,
@@ -187,12 +191,19 @@ def _same_numbering(own: cells.Cells, theirs: cells.Cells) -> list[ClusteredTall
     ]
 
 
-def _instances(arena: Arena, slice: Slice, other_side: Slice, *, up_to: cells.Cut) -> Instances:
+def _instances(
+    arena: Arena,
+    slice: Slice,
+    other_side: Slice,
+    *,
+    up_to: cells.Cut,
+    among: Collection[int] | None = None,
+) -> Instances:
     """Battle by battle, those that both decided: the judge's majority (none is a tie, whichever label comes
     first) and people's votes."""
     votes, prompts = zip(
         *(
-            cells.votes_by_battle(arena=arena, slice=side, up_to=up_to)
+            cells.votes_by_battle(arena=arena, slice=side, up_to=up_to, among=among)
             for side in (slice, other_side)
         ),
         strict=True,
@@ -208,15 +219,18 @@ def _instances(arena: Arena, slice: Slice, other_side: Slice, *, up_to: cells.Cu
     )
 
 
-def _families(arena: Arena, judge: Judge) -> tuple[np.ndarray | None, int]:
+def _families(system_ids: np.ndarray, judge: Judge) -> tuple[np.ndarray | None, int]:
     """The systems' families as labels in canonical order, and the judge's; None where it has none."""
     if not judge.family:
         return None, -1
-    rows = sorted(
-        System.objects.filter(arena=arena).values_list("name", "version", "family", "organisation")
-    )
-    # Where a source tells only who made a system, that is the family.
-    names = [family or organisation for _, _, family, organisation in rows]
+    rows = {
+        pk: family
+        or organisation  # where a source tells only who made a system, that is the family
+        for pk, family, organisation in System.objects.filter(
+            pk__in=system_ids.tolist()
+        ).values_list("pk", "family", "organisation")
+    }
+    names = [rows[pk] for pk in system_ids.tolist()]
     known = {name: label for label, name in enumerate(sorted({n for n in names if n}))}
     labels = np.array([known.get(name, -1) for name in names])
     return labels, known.get(judge.family, -1)

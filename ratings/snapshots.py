@@ -7,7 +7,7 @@ import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from arena.models import Arena, System
+from arena.models import HIDDEN, Arena, System
 from ratings import cells
 from ratings.engine.rate import RatingTable, rate, rate_elo
 from ratings.engine.tallies import Tallies
@@ -185,7 +185,7 @@ def _systems_then(snapshot: Snapshot) -> set[int]:
     """Those that were counted, and those that came later, which must change nothing."""
     counted = set(snapshot.ratings.values_list("system_id", flat=True))
     later = System.objects.filter(arena=snapshot.arena_id, created_at__gt=snapshot.created_at)
-    return counted | set(later.values_list("pk", flat=True))
+    return counted | set(later.exclude(standing__in=HIDDEN).values_list("pk", flat=True))
 
 
 def verify(*, snapshot: Snapshot) -> Verification:

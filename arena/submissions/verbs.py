@@ -154,6 +154,7 @@ def publish(*, submission: Submission, actor: Any) -> Submission:
     """
     kept, system = _locked(submission)
     if system.standing == Standing.PRIVATE:
+        system.published_at = timezone.now()
         _stand(system, Standing.PUBLISHED)
         if not kept.judges and kept.state == State.WAITING:
             kept.reason = NO_JUDGES
@@ -459,7 +460,7 @@ def _locked(submission: Submission) -> tuple[Submission, System]:
 
 def _stand(system: System, standing: Standing) -> None:
     system.standing, system.standing_since = standing, timezone.now()
-    system.save(update_fields=["standing", "standing_since"])
+    system.save(update_fields=["standing", "standing_since", "published_at"])
 
 
 def _end(submission: Submission, state: str, reason: str) -> None:

@@ -2,13 +2,12 @@
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from arena.access import visible_arena
+from arena.access import seen_system, visible_arena
 from arena.fragments import answers_in_parts, wants_part
-from arena.models import System
 from judges.records import Selection, battles_page, summaries
 from ratings import records, standings
 from ratings.leaderboards import state_of
@@ -22,11 +21,13 @@ SAMPLE_BATTLES = 5
 @require_safe
 def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    who = get_object_or_404(System, arena=place, slug=slug)
+    who = seen_system(request.user, place, slug)
     chosen = chosen_or_404(request, place)
     state = state_of(arena=place, slice=chosen.slice)
     met = records.opponents(state.snapshot, system_id=who.pk) if state.snapshot else []
-    battles = battles_page(Selection(arena=place, systems=(who,)), size=SAMPLE_BATTLES).battles
+    battles = battles_page(
+        Selection(arena=place, systems=(who,), viewer=request.user), size=SAMPLE_BATTLES
+    ).battles
     words = summaries(battles)
     context = {
         "arena": place,
@@ -46,7 +47,7 @@ def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
 def opponents(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     """A row that opens below a leaderboard's; without scripts, the system's page."""
     place = visible_arena(request.user, arena)
-    who = get_object_or_404(System, arena=place, slug=slug)
+    who = seen_system(request.user, place, slug)
     chosen = chosen_or_404(request, place)
     if not wants_part(request):
         address = reverse("ratings:system", args=[place.slug, who.slug])

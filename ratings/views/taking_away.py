@@ -1,15 +1,14 @@
 """What others put on their own pages: small files at addresses that stay."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
-from arena.access import visible_arena
+from arena.access import seen_system, visible_arena
 from arena.markdown import printable
-from arena.models import Arena, System
+from arena.models import Arena
 from ratings import taking_away
 
 FRESH = 600  # seconds
@@ -18,7 +17,8 @@ FRESH = 600  # seconds
 @require_safe
 def badge(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     place = visible_arena(request.user, arena)
-    system = get_object_or_404(System.objects.select_related("arena"), arena=place, slug=slug)
+    # What may be kept by anyone says only what everybody may know.
+    system = seen_system(None, place, slug)
     return _kept(place, HttpResponse(taking_away.badge(system), content_type="image/svg+xml"))
 
 
