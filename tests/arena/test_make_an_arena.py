@@ -1,6 +1,8 @@
 """Making an arena: in the browser, and by the verbs behind it."""
 
+import gzip
 import json
+from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -349,6 +351,21 @@ def test_outputs_are_uploaded_in_two_steps(prompted, client):
     assert "1 output was added." in agree(client, address, look).text
     ada = System.objects.get()
     assert (ada.link, ada.owner.username) == ("https://example.org", "account-maintainer")
+
+
+def test_packed_outputs_as_others_write_them_are_uploaded_with_what_they_cost(prompted, client):
+    address = reverse("arena:manage-outputs", args=[prompted.slug])
+    record = {"prompt": "Why is the sky blue?", "output": "Air.", "cost": "0.00125"}
+    item = {"instruction": "Why is the sky blue?", "output": "Dust.", "generator": "basil"}
+    for system, sent in (("Ada", json.dumps(record)), ("Basil", json.dumps([item], indent=1))):
+        file = SimpleUploadedFile("of-a-name.gz", gzip.compress(sent.encode()))
+        look = client.post(address, {"file": file, "system": system})
+        assert "1 output was added." in agree(client, address, look).text
+    costs = dict(Output.objects.values_list("text", "cost"))
+    assert costs == {"Air.": Decimal("0.001250"), "Dust.": None}
+    file = SimpleUploadedFile("more.jsonl.gz", gzip.compress(b"more")[:-1])
+    refused = client.post(address, {"file": file, "system": "Cleo"})
+    assert (refused.status_code, "It was cut off" in refused.text) == (422, True)
 
 
 def test_an_output_to_no_prompt_of_the_arena_says_what_to_do(prompted, client):

@@ -1,6 +1,8 @@
 """Making and running an arena by the API: as on the pages, all or nothing, harmless when repeated."""
 
+import gzip
 import json
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
@@ -389,6 +391,66 @@ def test_gold_items_are_read_as_they_were_sent(api, arena):
     item = api("get", "arenas/poems/gold-items/", status=200)["results"][0]
     assert (item["source_id"], item["expected"], item["output_b"]) == ("g1", "a", "5")
     assert api("get", f"arenas/poems/gold-items/{item['id']}/", status=200) == item
+
+
+# --- packed bodies, formats of others ---------------------------------------------------------------------
+LINES = "".join(f"{json.dumps(one | {'cost': 0.0025})}\n" for one in OUTPUTS).encode()
+ALPACA = [
+    {"instruction": p["prompt"], "output": "So.", "generator": "A", "dataset": "d"} for p in PROMPTS
+]
+GZIP = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "headers"),
+    [
+        (LINES, "jsonl", {}),
+        (gzip.compress(LINES, mtime=0), "jsonl", GZIP),
+        (gzip.compress(LINES, mtime=0), "application/gzip", {}),
+        (gzip.compress(json.dumps(OUTPUTS).encode()), "json", GZIP),
+        (json.dumps(ALPACA).encode(), "json", {}),
+        (gzip.compress(json.dumps(ALPACA, indent=1).encode()), "application/gzip", {}),
+        (gzip.compress(b"prompt_id,response\np1,So.\np2,So.\n"), "text/csv", GZIP),
+    ],
+)
+def test_outputs_come_packed_or_not_and_as_others_write_them(api, arena, body, kind, headers):
+    packed = gzip.compress(json.dumps(PROMPTS).encode())
+    api("post", "arenas/poems/prompts/", packed, status=201, **GZIP)
+    path = "arenas/poems/outputs/?system=Ada"
+    added = api("post", path, body, status=201, kind=kind, **headers)
+    assert (added["added"], added["unused"]) == (2, [])
+    costs = set(arena.outputs.values_list("cost", flat=True))
+    told = body in (LINES, gzip.compress(LINES, mtime=0))
+    assert costs == {Decimal("0.002500") if told else None}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "encoding", "status", "says"),
+    [
+        ("outputs/?system=A", gzip.compress(LINES)[:-3], "application/gzip", "", 400, "cut off"),
+        ("outputs/?system=A", gzip.compress(LINES)[:-3], "json", "gzip", 400, "cut off"),
+        ("outputs/?system=A", gzip.compress(b"x" * 2**24), "jsonl", "gzip", 400, "200 times"),
+        ("outputs/?system=A", b"[]", "json", "gzip", 400, "isn't gzip"),
+        ("outputs/?system=A", b"[]", "json", "br", 415, "Content-Encoding 'br'"),
+        ("outputs/?system=A", b"what", "application/gzip", "", 400, "isn't known what"),
+        ("prompts/", gzip.compress(gzip.compress(LINES)), "jsonl", "gzip", 400, "packed twice"),
+        ("", gzip.compress(b'{"name": "%s"}' % (b" " * 2**24)), "json", "gzip", 400, "200 times"),
+        ("", gzip.compress(b'{"name": "Odes"}')[:9], "json", "gzip", 400, "cut off"),
+    ],
+)
+def test_a_packed_body_that_is_not_sound_is_refused(
+    api, arena, path, body, kind, encoding, status, says
+):
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    method = "post" if path else "patch"
+    problem = api(method, f"arenas/poems/{path}", body, status=status, kind=kind, **headers)
+    assert says in problem["detail"]
+    assert not acts(arena)
+
+
+def test_every_body_may_be_packed(api, arena):
+    body = gzip.compress(b'{"name": "Odes"}')
+    assert api("patch", "arenas/poems/", body, status=200, **GZIP)["name"] == "Odes"
 
 
 # --- images -----------------------------------------------------------------------------------------------

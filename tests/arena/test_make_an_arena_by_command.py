@@ -1,5 +1,6 @@
 """The same verbs from the shell."""
 
+import gzip
 import json
 
 import pytest
@@ -32,6 +33,8 @@ def test_an_arena_with_prompts_and_outputs_is_made_and_opened(file, capsys):
         call_command("add_prompts", "physics", str(prompts))
     for name in ("Ada", "Basil"):
         outputs = file(f"{name}.jsonl", {"prompt_id": "p1", "output": name})
+        if name == "Basil":
+            outputs.write_bytes(gzip.compress(outputs.read_bytes()))
         call_command(
             "add_outputs", "physics", str(outputs), "--system", name, "--system-version", "1"
         )
