@@ -7,7 +7,6 @@ from typing import Any
 
 from arena.records import LONGEST_LINE, Values
 
-_UNWANTED = re.compile("[\x00\ud800-\udfff]")
 _DOLLARS = re.compile(r"\d{1,12}(?:\.\d{0,30})?(?:[eE][+-]?\d{1,3})?")
 MILLIONTHS = Decimal("0.000001")  # what costs are kept in
 
@@ -76,11 +75,22 @@ def no_longer(value: str, longest: int, what: str) -> str:
 
 
 def clean(value: str, name: str) -> str:
-    if _UNWANTED.search(value):
+    if "\0" in value or not _is_whole(value):
         raise Wrong(
             f'"{name}" holds a NUL or half of a character: no database keeps those. Remove it.'
         )
     return value
+
+
+def _is_whole(value: str) -> bool:
+    """No half of a surrogate pair, which JSON can write and UTF-8 can't."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()  # much quicker than an expression
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def whole(values: Values, name: str) -> int | None:
