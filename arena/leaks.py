@@ -73,6 +73,8 @@ COMMON = frozenset(
 _LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁԛԝһӏɡıαεικνορτυχ", "abekmhopctyxijsdqwhlgiaeikvoptux")
 _HIDDEN = re.compile(r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
                      r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]")  # fmt: skip
+# Whole sentences in one character, of Arabic: written out they are up to eighteen times as long.
+_LONG_WORDS = re.compile("[\ufdfa\ufdfb]")
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
 _MARKUP = re.compile(r"[*`~]+|\\(?=[^\w\s])")  # a backslash before a sign isn't seen
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
@@ -90,7 +92,7 @@ class Mention(NamedTuple):
 def normalised(text: str) -> str:
     """The text as a reader sees it, in small letters."""
     # Addresses are seen too, when one points at a link: "%61" is an a there.
-    text = unquote(html.unescape(text))
+    text = _LONG_WORDS.sub(" ", unquote(html.unescape(text)))
     seen = _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
     # Within a word an underscore is no markup: it parts the words of a file's name.
     seen = seen.translate(_LOOKS_LATIN).replace("’", "'").replace("‑", "-").replace("_", " ")

@@ -292,7 +292,7 @@ if WHO_ASKS_MODELS not in ("maintainers", "staff"):
     )
 LARGEST_UPLOAD = env.number("JURYBOX_LARGEST_UPLOAD_MB", 20, at_least=1) * 2**20  # bytes
 # … and what a packed one may unpack to.
-LARGEST_UNPACKED = env.number("JURYBOX_LARGEST_UNPACKED_MB", 100, at_least=1) * 2**20
+LARGEST_UNPACKED = env.number("JURYBOX_LARGEST_UNPACKED_MB", 60, at_least=1) * 2**20
 # Files that were checked and wait for a second look before they are added.
 UPLOADS_DIR = VAR_DIR / "uploads"
 # Images of arenas. Served by a view that asks who may see the arena: no web server may serve the folder.

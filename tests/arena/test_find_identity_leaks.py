@@ -120,6 +120,7 @@ def test_stems_have_no_version_and_no_size():
 
 def test_what_is_said_is_compared_as_it_looks():
     assert normalised("Ｉ ａｍ\u00a0С\u200blaude") == "i am claude"
+    assert len(normalised("\ufdfa" * 1_000)) <= 1_000  # a sentence each, where it is written out
 
 
 @pytest.mark.parametrize("text", ["i am " * 200_000, "a" * 1_000_000, "as an ai, " * 100_000])

@@ -278,11 +278,11 @@ def test_problems_are_kept_up_to_a_number_counted_beyond_it_and_reading_stops():
     table = problems_as_csv(error.value).splitlines()
     assert (table[1], len(table)) == ('1,,"""output"" is empty."', 202)
     assert "800 more" in table[-1]
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(UploadError) as error:
         read_submission(b"{\n" * 5_000_000)
     assert error.value.count == records.MOST_COUNTED + 1
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_problems_of_a_list_are_downloaded_with_item_and_line():
@@ -348,10 +348,10 @@ def test_members_one_after_the_other_and_zeros_at_the_end_are_read():
     ],
 )
 def test_a_packed_file_that_is_not_sound_is_refused(content, says):
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(UploadError, match=says):
         read_submission(content)
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5
 
 
 def test_a_packed_file_is_refused_beyond_what_it_may_unpack_to(settings):
