@@ -1,9 +1,7 @@
 """What is wrong in an uploaded file: told all at once, each with its place and what to do."""
 
-import csv
-import io
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 MOST_PROBLEMS = 200  # are kept; beyond them the file is another than was meant
 
@@ -77,34 +75,3 @@ class Problems:
     def check(self) -> None:
         if self.count:
             raise UploadError(sorted(self.kept, key=lambda p: p.line), self.count)
-
-
-def problems_as_json(error: UploadError) -> dict[str, Any]:
-    """All that is kept of them, to be downloaded. Where there are no items, and in the whole, null."""
-    return {
-        "count": error.count,
-        "problems": [
-            {"line": line, "item": item, "sentence": problem.sentence}
-            for problem in error.problems
-            for line, item in [_line_and_item(problem)]
-        ],
-    }
-
-
-def problems_as_csv(error: UploadError) -> str:
-    """The same as a table with the columns line, item and sentence; one row more where more weren't kept."""
-    file = io.StringIO()
-    table = csv.writer(file)
-    table.writerow(["line", "item", "sentence"])
-    for problem in error.problems:
-        table.writerow([*_line_and_item(problem), problem.sentence])
-    if more := error.count - len(error.problems):
-        table.writerow(["", "", f"There are {more:,} more, which aren't listed."])
-    return file.getvalue()
-
-
-def _line_and_item(problem: Problem) -> tuple[int | None, int | None]:
-    line = problem.line
-    if isinstance(line, Item):
-        return line.at, int(line)
-    return line or None, None

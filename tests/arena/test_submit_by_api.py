@@ -1,5 +1,6 @@
 """Submissions by the API: who may what, and what a program is told."""
 
+import gzip
 import json
 
 import pytest
@@ -68,6 +69,22 @@ def test_a_submission_is_sent_found_and_told_apart(arena, owner):
     assert ask(owner, "?state=ranked").json()["results"] == []
     one = ask(owner, f"{told['id']}/").json()
     assert (one["problems"], one["rounds"], one["queued_before"]) == ([], [], None)
+
+
+def test_a_packed_file_of_another_tool_tells_whose_outputs_they_are(arena, owner):
+    items = [
+        {"instruction": prompt.text, "output": f"An answer {prompt.pk}", "generator": "Erik"}
+        for prompt in arena.prompts.all()
+    ]
+    bad = gzip.compress(json.dumps([*items, {"instruction": "?"}], indent=1).encode())
+    response = ask(owner, "", bad, kind="application/gzip")
+    assert response.status_code == 400
+    assert '"output" is missing' in response.json()["errors"]["item 7"][0]
+    [line, sentence] = Submission.objects.get().problems[0]
+    assert (line, sentence) == (32, 'Item 7: "output" is missing.')
+    packed = gzip.compress(json.dumps(items, indent=1).encode())
+    told = ask(owner, "", packed, kind="application/gzip").json()
+    assert (told["system"], told["n_outputs"], told["state"]) == ("erik", 6, "waiting")
 
 
 def test_every_problem_is_told_with_its_line_and_a_check_stores_nothing(arena, owner):

@@ -155,7 +155,11 @@ def _container(begin: str, *, name: str, kind: str) -> str:
     if not begin:
         raise UploadError([NOTHING])
     header = begin.splitlines()[0]
-    if ours.is_header(header) or name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+    if separator := ours.other_separator(header):
+        raise UploadError(
+            [Problem(1, f"Its columns are separated by {separator}: save it with commas.")]
+        )
+    if ours.is_header(header) or name.lower().removesuffix(".gz").endswith(".csv"):
         return "csv"
     raise UploadError([_unknown("it begins with neither [ nor {, nor with a header that is known")])
 

@@ -25,6 +25,15 @@ def is_header(line: str) -> bool:
     return bool(KNOWN & {cell.strip() for cell in cells})
 
 
+def other_separator(header: str) -> str:
+    """What separates our columns, where it isn't a comma; empty where it is, or they aren't ours."""
+    for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+        cells = {cell.strip(' "') for cell in header.split(separator)}
+        if PROMPTS & cells and TEXTS & cells:
+            return called
+    return ""
+
+
 def missing_columns(values: Values) -> str:
     """A sentence, where the header lacks what every record needs."""
     there = ", ".join(name[:40] for name in list(values)[:8])
