@@ -26,8 +26,7 @@ from ratings.slices import Slice
 State = Submission.State
 WORKED_ON = (State.QUEUED, State.JUDGING)
 MAX_ATTEMPTS = 3
-FIRST_ROUND = 24  # battles
-SHARE_OF_A_ROUND = 0.35  # of the battles so far
+LEAST_VERDICTS = 20  # on fewer no place is called narrow enough
 SECONDS_BETWEEN = 2  # where a jury is being derived by another worker
 
 
@@ -128,7 +127,7 @@ def _go_on(submission: Submission, lease: "_Lease") -> None:
             lease.end(State.FAILED, stopped)
             return
         room = placing.open_battles(submission)
-        size = min(max(FIRST_ROUND, round(SHARE_OF_A_ROUND * n)), submission.battles_wanted - n)
+        size = min(tallied.round_size(submission.width_wanted), submission.battles_wanted - n)
         if size <= 0 or not room:
             _end_for_lack(submission, lease, place, panel, judged=judged, n=n, room=room)
             return
@@ -146,7 +145,7 @@ def _go_on(submission: Submission, lease: "_Lease") -> None:
 
 def _enough(submission: Submission, place: Place | None, n: int) -> str:
     """Why it is enough; empty where it isn't."""
-    if place is None or not n or place.n_verdicts < FIRST_ROUND:
+    if place is None or not n or place.n_verdicts < LEAST_VERDICTS:
         return ""
     wanted = submission.width_wanted
     if place.width < wanted:
@@ -206,11 +205,10 @@ class _Tallied:
     data: Any  # tallies, by prompt where there are prompts enough
     system_ids: Any  # (K,)
     new: int  # index
+    found: Any  # placement.Provisional
 
     def place(self) -> Place | None:
-        from ratings.engine.placement import provisional
-
-        found = provisional(self.data, new=self.new)
+        found = self.found
         if not found.n_verdicts:
             return None
         return Place(
@@ -222,6 +220,12 @@ class _Tallied:
             n_ranked=found.n_ranked,
             n_verdicts=found.n_verdicts,
         )
+
+    def round_size(self, width: float) -> int:
+        from ratings.engine.placement import LEAST_IN_A_ROUND, round_size
+
+        # One that is narrow on too few verdicts gets a small round.
+        return max(LEAST_IN_A_ROUND, round_size(self.found, width=width))
 
     def wanted(self, room: Mapping[int, int], size: int) -> dict[int, int]:
         """How many of the next battles each opponent gets, by the system's id."""
@@ -238,6 +242,7 @@ def _tallied(submission: Submission, judge: Judge) -> _Tallied:
     import numpy as np
 
     from ratings import cells
+    from ratings.engine.placement import provisional
     from ratings.snapshots import MIN_PROMPTS_TO_RESAMPLE
 
     counted = cells.count(
@@ -246,7 +251,7 @@ def _tallied(submission: Submission, judge: Judge) -> _Tallied:
     by_prompt = counted.prompts_known and len(counted.prompt_ids) >= MIN_PROMPTS_TO_RESAMPLE
     at = int(np.flatnonzero(counted.system_ids == submission.system_id)[0])
     data = counted.clustered() if by_prompt else counted.tallies()
-    return _Tallied(data, counted.system_ids, at)
+    return _Tallied(data, counted.system_ids, at, provisional(data, new=at))
 
 
 class _Lease:

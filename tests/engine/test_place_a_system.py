@@ -21,7 +21,7 @@ from ratings.engine.placement import (
     standing,
 )
 from ratings.engine.rate import rate
-from ratings.engine.scale import elo_scale
+from ratings.engine.scale import PER_LOG_STRENGTH, elo_scale
 from ratings.engine.tallies import Outcome, tally, tally_by_cluster
 from tests.engine import simulate
 
@@ -232,13 +232,13 @@ def test_the_first_round_is_spread_and_the_later_ones_come_near():
     possible = np.full(18, 1_000)
     first = shares_at(locate(anchors, n=nothing, wins=nothing), new=17, possible=possible, size=10)
     assert first[:17] == pytest.approx(first[:17][::-1], abs=0.06)
-    assert (first[:17] > 2 * 0.1 / 17).sum() >= 8
+    assert (first[:17] > 2 * 0.05 / 17).sum() >= 8
     n = np.full(17, 30.0)
     place = locate(anchors, n=n, wins=n * expit(1.5 - np.array(theta)))
     near = np.abs(np.array(theta) - 1.5) <= 0.75
     later = shares_at(place, new=17, possible=possible, size=50)[:17]
     assert later[near].sum() > 0.85
-    assert later.min() == pytest.approx(0.1 / 17)
+    assert later.min() == pytest.approx(0.05 / 17)
 
 
 def test_a_wrong_first_guess_corrects_itself():
@@ -265,9 +265,9 @@ def test_only_open_battles_have_a_share():
     shares = placement_shares(tallies, new=5, possible=possible, size=40)
     assert shares.sum() == pytest.approx(1)
     assert shares[[0, 2, 5]].tolist() == [0, 0, 0]
-    # Three of forty battles, and its part of the even tenth.
-    assert shares[1] > 0.1 / 3
-    assert shares[1] <= 0.9 * 3 / 40 + 0.1 / 3 + 1e-9
+    # Three of forty battles, and its part of what is even.
+    assert shares[1] > 0.05 / 3
+    assert shares[1] <= 0.95 * 3 / 40 + 0.05 / 3 + 1e-9
     planned = [
         plan_opponents(tallies, new=5, possible=possible, size=size) for size in (40, 40, 500)
     ]
@@ -303,10 +303,11 @@ def test_rounds_grow_and_end_when_the_interval_is_narrow():
         battles = np.full(3, n / 3)
         found = standing(locate(anchors, n=battles, wins=battles / 2))
         sizes.append(round_size(found, width=60))
-    assert sizes[0] == 10
-    assert sizes[0] <= sizes[1] < sizes[2] < sizes[3]
-    # What is left is not overshot: the best battles would just do.
-    assert 1 <= round_size(found, width=found.width * 0.99) <= 20
+    assert sizes[:3] == [12, 12, 42]
+    # A third of 480 would overshoot: the best battles, of which each tells a quarter, would do with fewer.
+    sd = 60 / 3.92 / PER_LOG_STRENGTH, found.width / 3.92 / PER_LOG_STRENGTH
+    assert sizes[3] == pytest.approx(4 * (1 / sd[0] ** 2 - 1 / sd[1] ** 2), abs=1.1)
+    assert sizes[3] < 0.35 * 480
     assert round_size(found, width=found.width + 1) == 0
 
 
