@@ -78,24 +78,28 @@ def card(scope: Scope, written: list[Written], about: dict[str, Any], languages:
     if codes:
         lines += ["language:", *(f"- {_quoted(code)}" for code in codes)]
     lines += ["tags:", "- jurybox", "- preferences", "- llm-as-a-judge"]
-    lines += ["size_categories:", f"- {_size(max(rows.values(), default=0))}", "configs:"]
-    for done in written:
+    lines += ["size_categories:", f"- {_size(max(rows.values(), default=0))}"]
+    # Readers of datasets stumble over a table without rows.
+    shown = [done for done in written if done.rows]
+    if shown:
+        lines.append("configs:")
+    for done in shown:
         lines += [
             f"- config_name: {done.table.name}",
             "  data_files:",
             "  - split: train",
             f"    path: {about['tables'][done.table.name]['file']}",
         ]
-        if done is written[0]:
+        if done is shown[0]:
             lines.append("  default: true")
-    lines.append("dataset_info:")
-    for done in written:
+    if shown:
+        lines.append("dataset_info:")
+    for done in shown:
         names = set(column_names(done.table, scope))
         lines += [f"- config_name: {done.table.name}", "  features:"]
         for column in done.table.columns:
             if column.name in names:
                 lines += _feature(column)
-        lines += ["  splits:", "  - name: train", f"    num_examples: {done.rows}"]
     lines += ["---", "", *_text(scope, written, about, languages)]
     return "\n".join(lines) + "\n"
 

@@ -27,6 +27,7 @@ JSONL, PARQUET = ".jsonl", ".parquet"
 FORMS = (JSONL, PARQUET)
 NO_PARQUET = "Parquet needs the package pyarrow: pip install -r requirements/parquet.txt, or take JSON lines."
 MIMETYPES = {JSONL: "application/jsonl", PARQUET: "application/vnd.apache.parquet"}
+GROUP_ROWS, GROUP_BYTES = 50_000, 16 * 2**20  # of a row group in Parquet, at most about
 COMPRESSION_LEVEL = 5  # a tenth larger than the best, in a third of the time
 # Equal data, equal files: members don't say when they were written.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -234,16 +235,33 @@ def _form(form: str, file: Any, table: Table, scope: Scope, counter: Counter) ->
     )
 
     class Batches:
+        """Gathers blocks to a row group: the writer keeps something of every group until the end."""
+
         def __init__(self, writer: Any) -> None:
             self.writer = writer
+            self.gathered: list[Any] = []
+            self.rows = self.bytes = 0
 
         def write(self, rows: list[Row]) -> None:
-            if rows:
-                counter.lines(rows)
-                self.writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema=schema))
+            if not rows:
+                return
+            counter.lines(rows)
+            batch = pyarrow.RecordBatch.from_pylist(rows, schema=schema)
+            self.gathered.append(batch)
+            self.rows += batch.num_rows
+            self.bytes += batch.nbytes
+            if self.rows >= GROUP_ROWS or self.bytes >= GROUP_BYTES:
+                self.flush()
+
+        def flush(self) -> None:
+            if self.gathered:
+                self.writer.write_table(pyarrow.Table.from_batches(self.gathered))
+            self.gathered, self.rows, self.bytes = [], 0, 0
 
     with pyarrow.parquet.ParquetWriter(_Told(file), schema, compression="zstd") as writer:
-        yield Batches(writer)
+        batches = Batches(writer)
+        yield batches
+        batches.flush()
 
 
 class _Told(io.RawIOBase):

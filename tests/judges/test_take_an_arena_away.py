@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -249,7 +250,7 @@ def test_the_card_is_yaml_with_a_schema_of_every_table(arena):
         assert config["data_files"] == [{"split": "train", "path": f"{name}.jsonl"}]
         rows = shared[name]
         assert [feature["name"] for feature in described["features"]] == list(rows[0])
-        assert described["splits"] == [{"name": "train", "num_examples": len(rows)}]
+        assert described["config_name"] == name
     assert "**Simulated**, so decided by nobody: elsewhere" in text
     assert shared["about"]["dataset_digest"] in text
 
@@ -370,8 +371,10 @@ def test_what_is_no_archive_or_a_bomb_is_refused(tmp_path, away):
         import_dataset(format="jurybox", path=tmp_path / "none.zip", arena="copy")
 
 
-def test_parquet_has_the_same_rows_and_the_same_digest(arena, tmp_path):
+def test_parquet_has_the_same_rows_and_the_same_digest(arena, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("judges.archive.tables.WIDE", 10)
+    monkeypatch.setattr("judges.archive.writing.GROUP_ROWS", 25)
     lines = tables_in(b"".join(stream_archive(whole(arena))))
     packed = io.BytesIO(b"".join(stream_archive(whole(arena), form=".parquet")))
     with zipfile.ZipFile(packed) as bundle:
@@ -379,6 +382,8 @@ def test_parquet_has_the_same_rows_and_the_same_digest(arena, tmp_path):
             rows = parquet.read_table(io.BytesIO(bundle.read(f"{table.name}.parquet"))).to_pylist()
             assert rows == lines[table.name], table.name
         about = json.loads(bundle.read("arena.json"))
+        verdicts = parquet.ParquetFile(io.BytesIO(bundle.read("verdicts.parquet")))
+    assert verdicts.num_row_groups == -(-verdicts.metadata.num_rows // 30)
     assert about["dataset_digest"] == lines["about"]["dataset_digest"]
     path = tmp_path / "poems.zip"
     path.write_bytes(packed.getvalue())
@@ -478,3 +483,28 @@ def test_an_import_of_any_export_is_the_same_arena(texts, decided, bare, tmp_pat
         assert digest_of(whole(copy)) == digest_of(whole(arena))
         assert added(import_dataset(format="jurybox", path=path, arena="copy")) == {}
         transaction.set_rollback(True)
+
+
+def test_pages_of_judges_that_came_by_an_import_are_whole(arena, tmp_path, client):
+    cast.make_judge(
+        arena, "Jury", "jury", configuration={"rule": "majority", "members": ["a", "b"]}
+    )
+    cast.make_judge(arena, "Cascade", "cascade", configuration={"target": 0.9})
+    Judge.objects.filter(slug="judge-llm").update(
+        configuration={
+            "protocol": "pairwise",
+            "endpoint": {"url": "http://10.0.0.1/v1", "key": "x"},
+        }
+    )
+    path = tmp_path / "poems.zip"
+    write_archive(whole(arena), path)
+    import_dataset(format="jurybox", path=path, arena="copy")
+    copy = Arena.objects.get(slug="copy")
+    pages = [judge.get_absolute_url() for judge in copy.judges.all()]
+    verdict = Verdict.objects.filter(arena=copy, trace__isnull=False).get()
+    pages += [
+        reverse("judges:verdict", args=["copy", verdict.pk]),
+        verdict.battle.get_absolute_url(),
+    ]
+    pages += [reverse("ratings:judges", args=["copy"]), reverse("judges:data", args=["copy"])]
+    assert {client.get(page).status_code for page in pages} == {200}
