@@ -251,7 +251,13 @@ def _tallied(submission: Submission, judge: Judge) -> _Tallied:
     by_prompt = counted.prompts_known and len(counted.prompt_ids) >= MIN_PROMPTS_TO_RESAMPLE
     at = int(np.flatnonzero(counted.system_ids == submission.system_id)[0])
     data = counted.clustered() if by_prompt else counted.tallies()
-    return _Tallied(data, counted.system_ids, at, provisional(data, new=at))
+    try:
+        found = provisional(data, new=at)
+    except ValueError as error:
+        raise placing.PlacingError(
+            "No other system of this arena is published, so there is nobody to compare it with."
+        ) from error
+    return _Tallied(data, counted.system_ids, at, found)
 
 
 class _Lease:
