@@ -118,6 +118,7 @@ def _go_on(submission: Submission, lease: "_Lease") -> None:
         tallied = _tallied(submission, panel.ranking)
         place = tallied.place()
         n, judged = placing.n_battles(submission), placing.n_judged(submission, panel.ranking)
+        is_stuck = _gave_nothing(submission, place, panel, n)
         lease.note(place, panel.ranking, n_battles=n, n_judged=judged)
         if said := _enough(submission, place, n):
             lease.end(State.RANKED, said)
@@ -125,6 +126,13 @@ def _go_on(submission: Submission, lease: "_Lease") -> None:
             return
         if stopped := placing.what_stopped(submission):
             lease.end(State.FAILED, stopped)
+            return
+        if is_stuck:
+            failures = " ".join(placing.has_failures(submission))
+            lease.end(
+                State.FAILED,
+                f"A whole round of battles came to no verdict of {panel.ranking}. {failures}".strip(),
+            )
             return
         room = placing.open_battles(submission)
         size = min(tallied.round_size(submission.width_wanted), submission.battles_wanted - n)
@@ -141,6 +149,19 @@ def _go_on(submission: Submission, lease: "_Lease") -> None:
         reason=f"{panel.ranking} is deciding." if panel.derived else "",
     )
     lease.release()
+
+
+def _gave_nothing(
+    submission: Submission, place: Place | None, panel: placing.Panel, n: int
+) -> bool:
+    """Whether battles were planned since the last round, and none was decided: more wouldn't be either.
+
+    A cascade may leave a round to people.
+    """
+    last = submission.rounds[-1] if submission.rounds else {"n_battles": 0, "n_verdicts": 0}
+    n_verdicts = place.n_verdicts if place else 0
+    is_patient = panel.ranking.kind == Judge.Kind.CASCADE
+    return n > last["n_battles"] and n_verdicts == last["n_verdicts"] and not is_patient
 
 
 def _enough(submission: Submission, place: Place | None, n: int) -> str:

@@ -184,6 +184,20 @@ def test_a_judge_that_is_gone_or_cant_be_asked_is_a_reason(arena, researcher):
         assert said in submission.reason
 
 
+def test_a_judge_that_decides_nothing_is_found_out_after_one_round(arena, researcher):
+    judge = make_program_judge(arena=arena, program=program_named("rouge_l"), name="ROUGE")
+    arena.submission_policy |= {"judges": [judge.slug]}
+    arena.save()
+    submission = send(arena, researcher)
+    placing.step(submission.pk)
+    submission.refresh_from_db()
+    # There are no references, without which it can't say anything.
+    assert submission.state == State.FAILED
+    assert "came to no verdict of ROUGE" in submission.reason
+    assert "failed at" in submission.reason
+    assert submission.n_battles <= 10
+
+
 def test_what_was_given_up_is_asked_no_more(arena, researcher):
     submission = send(arena, researcher)
     cancel(submission=submission, actor=researcher)
