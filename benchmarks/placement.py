@@ -1,7 +1,7 @@
 """How many battles place one new system, planned against drawn by lot, and whether its intervals stay honest.
 
-    python -m benchmarks.placement            # 20, 60 and 200 systems; about twenty minutes
-    python -m benchmarks.placement --quick    # 20 and 60 systems, fewer runs; about six minutes
+    python -m benchmarks.placement            # 20, 60 and 200 systems; about a quarter of an hour
+    python -m benchmarks.placement --quick    # 20 and 60 systems, fewer runs; some minutes
 
 Simulated Bradley-Terry worlds. The others' strengths are normal with a given standard deviation ("spread", in
 logits) and fitted to verdicts on random pairs of theirs, 1,000 a system ("well known") or 40 ("poorly"). A
@@ -277,7 +277,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--runs", type=int, help="of each world, instead of the usual number")
     given = parser.parse_args()
-    sizes = {20: 60, 60: 24} if given.quick else {20: 200, 60: 60, 200: 20}
+    sizes = {20: 30, 60: 12} if given.quick else {20: 100, 60: 40, 200: 15}
     started = time.perf_counter()
     with ProcessPoolExecutor(2) as pool:
         for k, runs in sizes.items():
@@ -287,7 +287,7 @@ def main() -> None:
                 for where in ("top", "middle", "bottom", "outside")
             ]
             say_held(f"{k} systems", held)
-        runs = given.runs or sizes[20] // 2
+        runs = given.runs or sizes[20]
         for more in ({"known": "poorly"}, *({"ties": ties} for ties in TIES)):
             held = [
                 report(World(20, spread, where, **more), runs, pool)

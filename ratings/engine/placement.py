@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array
 from scipy.special import expit, log_expit
 
 from ratings.engine.bradley_terry import LONGEST_STEP, fit_bradley_terry, information
@@ -37,6 +36,8 @@ POINTS, REACH = 241, 6.0
 DRAWS = 1000
 _TOLERANCE = 1e-9
 _MAX_STEPS = 200
+# Beyond this many sums by system and cluster, sorting those that there are costs less than holding all.
+_MOST_SUMS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,15 +471,14 @@ def _dispersion(
         return dispersion, 0.0, dispersion
     rows = used[data.pair]
     pair, count = data.pair[rows], data.count[rows]
-    place = (
-        np.concatenate([tallies.a[pair], tallies.b[pair]]),
-        np.tile(data.cluster[rows], 2),
-    )
-    shape = (tallies.n_systems, data.n_clusters)
+    key = np.concatenate([tallies.a[pair], tallies.b[pair]]) * data.n_clusters
+    key += np.tile(data.cluster[rows], 2)
+    if tallies.n_systems * data.n_clusters > _MOST_SUMS:
+        key = np.unique(key, return_inverse=True)[1]
     r = count * residual[pair, data.outcome[rows]]
     root = count * np.sqrt(p * (1 - p))[pair]
-    scores = csr_array((np.concatenate([r, -r]), place), shape=shape).data
-    sizes = csr_array((np.tile(root, 2), place), shape=shape).data
+    scores = np.bincount(key, np.concatenate([r, -r]))
+    sizes = np.bincount(key, np.tile(root, 2))
     together = float(sizes @ sizes) - 2 * expected
     crossed = float(scores @ scores) - 2 * float((counts * residual**2).sum())
     within = max(crossed / together, 0.0) if together > 0 else 0.0
@@ -521,9 +521,9 @@ def _draws(place: Place, seed: int) -> np.ndarray:
     """(DRAWS, k) gaps from the posterior: t by its quantiles, the anchors normal given t."""
     with_t = place.covariance.mean(axis=1)
     rest = place.covariance - np.outer(with_t, with_t) / place.sd**2
-    size = max(float(rest.trace()) / len(rest), 1e-12)
-    values, vectors = np.linalg.eigh(rest / size)
-    root = vectors * np.sqrt(size * np.maximum(values, 0))
+    # Singular: what is left of the gaps' mean, t, is nothing.
+    rest[np.diag_indices_from(rest)] += 1e-9 * rest.trace() / len(rest) + 1e-15
+    root = np.linalg.cholesky(rest)
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((DRAWS, len(rest))) @ root.T
     return place.given(place.quantile((np.arange(DRAWS) + 0.5) / DRAWS)) + noise

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, softmax
 
+from ratings.engine import placement
 from ratings.engine.placement import (
     DRAWS,
     Anchors,
@@ -118,17 +119,18 @@ def test_ties_narrow_the_interval_as_much_as_they_are_less_variable():
     assert anchors.dispersion == pytest.approx(0.5, abs=0.04)
 
 
-def test_verdicts_that_hang_together_widen_the_interval():
+def test_verdicts_that_hang_together_widen_the_interval(monkeypatch):
     rows = [np.repeat(x, 10) for x in with_new(simulate.strengths(5, seed=1), 300)]
     cluster = np.repeat(np.arange(300), 10)
     new = (np.full(40, 5), np.tile(np.arange(5), 8), np.repeat([0, 1], 20), np.repeat([0, 1], 20))
     a, b, outcome, cluster = (np.append(x, y) for x, y in zip((*rows, cluster), new, strict=True))
     apart = provisional(tally(a, b, outcome, n_systems=6), new=5)
-    together = provisional(
-        tally_by_cluster(a, b, outcome, cluster, n_systems=6, n_clusters=300), new=5
-    )
+    by_prompt = tally_by_cluster(a, b, outcome, cluster, n_systems=6, n_clusters=300)
+    together = provisional(by_prompt, new=5)
     assert together.factor == pytest.approx(1 + 19, rel=0.15)
     assert together.width > 2 * apart.width
+    monkeypatch.setattr(placement, "_MOST_SUMS", 0)
+    assert provisional(by_prompt, new=5).factor == pytest.approx(together.factor)
 
 
 def test_without_clusters_that_repeat_the_same_figures_come_out():
