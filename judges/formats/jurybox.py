@@ -1,7 +1,6 @@
 """What export_arena wrote: a ZIP archive of tables as JSON lines, or the folder that it was unpacked into."""
 
 import hashlib
-import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -9,7 +8,9 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from arena.models import Standing
+from django.core.exceptions import ValidationError
+
+from arena.models import Standing, slug_validator
 from arena.policies import Policy, PolicyError
 from arena.sharing import Sharing, SharingError
 from judges.formats.bundles import Bundle, opened_bundle
@@ -163,12 +164,12 @@ class _Reader:
                 )
 
     def category(self, row: Row) -> CategoryRecord:
-        slug = _text(row, "category", longest=60, required=True)
+        slug = _address(row, "category", longest=60)
         self.categories.add(slug)
         return CategoryRecord(row.where, slug, _text(row, "name", longest=80, required=True))
 
     def system(self, row: Row) -> SystemRecord | None:
-        slug = _text(row, "system", longest=120, required=True)
+        slug = _address(row, "system")
         if slug in self.systems:
             raise DatasetError(f"{slug!r} is there twice.", column="system")
         standing = row.values.get("standing", Standing.PUBLISHED)
@@ -187,7 +188,7 @@ class _Reader:
             slug=slug,
             facts={
                 "licence": _text(row, "licence", longest=60),
-                "link": _text(row, "link", longest=200),
+                "link": _link(row),
                 "description": _text(row, "description"),
                 "base_model": _text(row, "base_model", longest=120),
                 "size": _text(row, "size", longest=40),
@@ -211,7 +212,7 @@ class _Reader:
                 yield record
 
     def judge(self, row: Row) -> JudgeRecord:
-        slug = _text(row, "judge", longest=120, required=True)
+        slug = _address(row, "judge")
         if slug in self.judges:
             raise DatasetError(f"{slug!r} is there twice.", column="judge")
         kind = row.values.get("kind")
@@ -252,8 +253,7 @@ class _Reader:
             language=_text(row, "language", longest=35),
             categories=tuple(map(str, categories)),
         )
-        if any(clean(text) != text for said in messages for text in said.values()):
-            raise DatasetError("text that no database can store.", column="messages")
+        _check_storable(messages, "messages")
         stated = row.values.get("prompt")
         if stated != record.digest:
             raise DatasetError(
@@ -452,6 +452,26 @@ def _text(row: Row, column: str, *, longest: int = 0, required: bool = False) ->
     return clean(value)
 
 
+def _address(row: Row, column: str, *, longest: int = 120) -> str:
+    """What stands in the address of a page."""
+    slug = _text(row, column, longest=longest, required=True)
+    try:
+        slug_validator(slug)
+    except ValidationError:
+        raise DatasetError(
+            f"{slug[:80]!r} is no address: lower-case letters, digits, single hyphens and dots only.",
+            column=column,
+        ) from None
+    return slug
+
+
+def _link(row: Row) -> str:
+    link = _text(row, "link", longest=200)
+    if link and not link.startswith(("https://", "http://")):
+        raise DatasetError(f"{link[:80]!r} doesn't begin with https://.", column="link")
+    return link
+
+
 def _integer(row: Row, column: str, *, least: int = 0, most: int = _MOST_INTEGER) -> int | None:
     value = row.values.get(column)
     if value is None:
@@ -505,9 +525,21 @@ def _parsed(row: Row, column: str, kind: type, otherwise: Any) -> Any:
     if not isinstance(value, kind):
         expected = "an object" if kind is dict else "a list"
         raise DatasetError(f"{expected} as JSON was expected.", column=column)
-    if json.dumps(value, ensure_ascii=False) != clean(json.dumps(value, ensure_ascii=False)):
-        raise DatasetError("text that no database can store.", column=column)
+    _check_storable(value, column)
     return value
+
+
+def _check_storable(value: Any, column: str) -> None:
+    """That every text within a JSON value is one that PostgreSQL stores."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and clean(one) != one:
+            raise DatasetError("text that no database can store.", column=column)
 
 
 def _object(row: Row, column: str) -> dict[str, Any]:
