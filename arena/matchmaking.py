@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum
 
 from arena.models import Arena, Battle, Output, Pair, Standing, System
 
@@ -54,6 +54,31 @@ def set_priorities(*, arena: Arena, priorities: Mapping[int, float]) -> None:
         # One statement, sent with all its rows: bulk_update takes forty times as long for 20,000 pairs.
         with connection.cursor() as cursor:
             cursor.executemany(_WRITE, rows)
+
+
+class Drawn(NamedTuple):
+    """How often a system takes part in the battles that people are asked about next, as shares of them.
+
+    ``even`` is the share where every system took part alike; ``n_systems`` how many are drawn.
+    """
+
+    share: float
+    even: float
+    n_systems: int
+
+
+def how_often_drawn(system: System) -> Drawn | None:
+    """None where nothing is drawn, or not of this system."""
+    pairs = Pair.objects.filter(arena=system.arena_id, cumulative__isnull=False)
+    mine = pairs.filter(Q(system_a=system) | Q(system_b=system)).aggregate(sum=Sum("priority"))
+    total = pairs.aggregate(most=Max("cumulative"))["most"]
+    if not mine["sum"] or not total:
+        return None
+    pairs = pairs.order_by()
+    sides = pairs.values_list("system_a_id").union(pairs.values_list("system_b_id"))
+    n_systems = sides.count()
+    # A battle has two sides, so the shares of all systems together are 2.
+    return Drawn(min(1.0, mine["sum"] / total), 2 / n_systems, n_systems)
 
 
 def plan_pairs(*, arena: Arena, of: System | None = None) -> int:

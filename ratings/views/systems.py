@@ -6,8 +6,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from arena.access import seen_system, visible_arena
+from arena.access import public_systems, seen_system, visible_arena
 from arena.fragments import answers_in_parts, wants_part
+from arena.matchmaking import how_often_drawn
+from arena.submissions.verbs import variants_behind
 from judges.records import Selection, battles_page, summaries
 from ratings import records, standings
 from ratings.leaderboards import state_of
@@ -36,6 +38,11 @@ def system(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
         "state": state,
         "snapshot": state.snapshot,
         "standing": standings.of_system(who, judges=chosen.judges, categories=chosen.categories),
+        "drawn": how_often_drawn(who),
+        "variants": variants_behind(who),
+        "may_manage": request.user.is_authenticated and who.owner_id == request.user.pk,
+        "before": who.follows if who.follows and not who.follows.is_hidden else None,
+        "after": public_systems(place).filter(follows=who).order_by("pk"),
         "page": Paginator(met, OPPONENTS_A_PAGE).get_page(request.GET.get("page")),
         "battles": [(battle, words[battle.pk]) for battle in battles],
     }
