@@ -66,7 +66,7 @@ def load_demo() -> Arena:
     jury = make_jury(arena=arena, name=JURY, members=jurors)
     derive(judge=jury)
     if not arena.submission_policy:
-        policy = SubmissionPolicy(who="accounts", judges=(jury.slug,), battles=300, width=120)
+        policy = SubmissionPolicy(who="accounts", judges=(jury.slug,), battles=300, width=150)
         change_policy(arena=arena, policy=policy, actor=None)
     return arena
 

@@ -115,7 +115,7 @@ def test_queries_do_not_grow_with_opponents(db, client, n_systems):
     with CaptureQueriesContext(connection) as queries:
         response = client.get("/a/poems/systems/s-0/")
     assert len(response.context["page"].object_list) == n_systems - 1
-    assert len(queries) == 9, [query["sql"][:120] for query in queries]
+    assert len(queries) == 12, [query["sql"][:120] for query in queries]
 
 
 def test_a_simulated_judge_is_called_simulated(small_arena, client):
