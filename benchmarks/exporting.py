@@ -66,7 +66,7 @@ def measure(shape: str, n: int, *, folder: Path, keep: Path | None) -> None:
         write(file, shape, rows)
         import_dataset(format="lmarena", path=file, arena=slug)
         in_another_process(slug, path)
-    in_another_process("all", folder / "arena.parquet.zip", ".parquet")
+        in_another_process(slug, folder / "arena.parquet.zip", ".parquet")
     arena = Arena.objects.get(slug="all")
     begin = time.perf_counter()
     import_dataset(format="jurybox", path=path, arena="copy")

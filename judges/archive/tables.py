@@ -409,7 +409,7 @@ _CRITERION = Column("criterion", "string", "empty: overall")
 
 VERDICTS = Table(
     "verdicts",
-    "one decision a row, in the order in which they were cast or imported",
+    "a decision; in the order in which they were cast or imported",
     (
         _PROMPT,
         *_PAIR,
