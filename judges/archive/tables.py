@@ -139,17 +139,18 @@ def _prompts(scope: Scope) -> Blocks:
 
 def _systems(scope: Scope) -> Blocks:
     rows = System.objects.filter(arena=scope.arena)
-    fields = (*SYSTEM_FACTS, "price_in", "price_out", "follows_id")
+    fields = (*SYSTEM_FACTS, "standing_since", "price_in", "price_out", "follows_id")
     for page in _pages(rows, ("pk", *fields), up_to=_last(rows), size=WIDE):
         yield [
             {
                 "system": scope.systems[pk].slug,
                 **dict(zip(SYSTEM_FACTS, facts, strict=True)),
+                "standing_since": since and time_text(since),
                 "price_in": _money(price_in),
                 "price_out": _money(price_out),
                 "follows": scope.systems[older].slug if older in scope.systems else None,
             }
-            for pk, *facts, price_in, price_out, older in page
+            for pk, *facts, since, price_in, price_out, older in page
             if pk in scope.systems
         ]
 
@@ -547,6 +548,7 @@ TABLES = (
             Column("size", "string", ""),
             Column("decoding", "string", "how answers were drawn"),
             Column("standing", "string", "published or deprecated; others in whole exports only"),
+            Column("standing_since", "time", "null: from the beginning"),
             Column("price_in", "double", "of input, in USD per million tokens"),
             Column("price_out", "double", "of output"),
             Column("follows", "string", "the version before: a key of systems"),

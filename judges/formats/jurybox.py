@@ -178,7 +178,7 @@ class _Reader:
                 f"{str(standing)[:40]!r} is not one of {', '.join(Standing.values)}.",
                 column="standing",
             )
-        prices = ("price_in", "price_out")
+        prices, since = ("price_in", "price_out"), row.values.get("standing_since")
         record = SystemRecord(
             name=_text(row, "name", longest=200, required=True),
             version=_text(row, "version", longest=60),
@@ -194,6 +194,7 @@ class _Reader:
                 "size": _text(row, "size", longest=40),
                 "decoding": _text(row, "decoding", longest=300),
                 "standing": standing,
+                "standing_since": None if since is None else _time(since, "standing_since"),
                 **{name: _money(_number(row, name)) for name in prices},
             },
         )

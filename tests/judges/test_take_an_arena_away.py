@@ -63,7 +63,9 @@ def awkward(arena: Arena) -> Arena:
     new = cast.make_system(
         arena, "Aaron", version="2", slug="other.slug", price_in="0.25", family="F", size="7B"
     )
-    old = cast.make_system(arena, "Aaron", version="1", slug="aaron", standing="deprecated")
+    old = cast.make_system(
+        arena, "Aaron", version="1", slug="aaron", standing="deprecated", standing_since=WHEN
+    )
     private = cast.make_system(arena, "Secret", standing="private")
     System.objects.filter(pk=new.pk).update(follows=old)
     zoe = arena.systems.get(name="Ada")
