@@ -7,9 +7,9 @@ Simulated Bradley-Terry worlds. The others' strengths are normal with a given st
 logits) and fitted to verdicts on random pairs of theirs, 1,000 a system ("well known") or 40 ("poorly"). A
 new system then gets battles in rounds until its provisional 95 % interval is under 150, 100 and 60 rating
 points, three ways: opponents by lot; as `plan_opponents` plans; and by an oracle that knows all true strengths
-and always takes the opponent who tells most there. No plan can need fewer than the oracle but by luck. The
-new system is as good as the mean of the others (middle), as their best or worst (top, bottom), or a logit
-better than the best (outside).
+and always takes the opponent who tells most there. No plan can need much fewer. The new system is as good as
+the mean of the others (middle), as their best or worst (top, bottom), or a logit better than the best
+(outside).
 
 Printed for each width are the mean number of battles by lot (interpolated between rounds, in which information
 grows evenly), planned and oracle over it with the standard error of the ratio over runs, and how often the
