@@ -4,6 +4,7 @@ import json
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from rest_framework.parsers import BaseParser
 from config.packed import PackedError, is_packed, opened, unpacked
 from config.problems import Refused
 
+READ_ON_SECONDS = 5
 NO_LIST = "The body must be a list of objects, [{…}, …]. Nothing was stored."
 
 
@@ -53,12 +55,24 @@ def _read(stream: Any, context: Any, *, unpack: bool = True) -> bytes:
 def _sent(stream: Any) -> bytes:
     content = stream.read(settings.LARGEST_UPLOAD + 1)
     if len(content) > settings.LARGEST_UPLOAD:
+        _read_on(stream)
         raise Refused(
             f"The body is larger than {settings.LARGEST_UPLOAD // 2**20} MB: send it in parts. "
             "Nothing was stored.",
             status=413,
         )
     return content
+
+
+def _read_on(stream: Any) -> None:
+    """What isn't taken is read for a moment longer, and dropped: whoever still sends when the connection is
+    closed loses the answer with it."""
+    left, until = 4 * settings.LARGEST_UPLOAD, monotonic() + READ_ON_SECONDS
+    while left > 0 and monotonic() < until:
+        block = stream.read(2**20)
+        if not block:
+            break
+        left -= len(block)
 
 
 class JsonBody(BaseParser):

@@ -117,6 +117,9 @@ def submit(
         file, complete = _read(about, content, file_name=file_name, kind=kind)
         checked = check(arena=arena, about=complete, rows=file.rows, policy=policy)
     except UploadError as error:
+        # Its twin, sent at the same moment, may have taken the name meanwhile.
+        if there := _there(arena, owner, key):
+            return Received(there, is_new=False, warnings=[])
         _refuse(arena, owner, key, about, file_name, error)
         raise
     try:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from arena.access import seen_system, seen_systems
 from arena.models import Arena, AuditEntry, Battle, Output, Pair, Standing, Submission, System
+from arena.submissions import checking
 from arena.submissions.policy import SubmissionPolicy, SubmissionPolicyError
 from arena.submissions.verbs import (
     SubmissionError,
@@ -112,6 +113,19 @@ def test_the_same_sent_again_is_the_same_submission_and_another_isnt(arena, rese
     # And by somebody else it is not theirs.
     with pytest.raises(UploadError, match="already"):
         send(arena, make_member(arena, "researcher", "other"))
+
+
+def test_two_that_are_sent_at_once_are_one(arena, researcher, monkeypatch):
+    def meanwhile(**given):
+        monkeypatch.undo()
+        received.append(send(arena, researcher))
+        return checking.check(**given)
+
+    received: list = []
+    monkeypatch.setattr("arena.submissions.verbs.check", meanwhile)
+    slower = send(arena, researcher)
+    assert (received[0].is_new, slower.is_new) == (True, False)
+    assert slower.submission == received[0].submission == Submission.objects.get()
 
 
 def test_every_problem_is_told_at_once_and_nothing_is_stored(arena, researcher):
