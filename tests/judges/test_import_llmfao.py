@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from arena.models import Arena, Output, System
+from judges.archive.scope import whole
+from judges.archive.writing import digest_of, write_archive
+from judges.importing import import_dataset
 from judges.models import GoldItem, Judge, Outcome, Verdict
+from ratings.cells import count
+from ratings.slices import Slice
 from tests.judges.datasets import added, already_there, load, verdicts, write_csv, write_jsonl
 
 DATA = os.environ.get("JURYBOX_DATA")
@@ -127,3 +132,18 @@ def test_only_the_judges_that_were_asked_for_come_in(db, folder):
     report = load(folder, "llmfao", "small", judges=["GPT-4"])
     assert set(Verdict.objects.values_list("judge__name", flat=True)) == {"GPT-4"}
     assert report.left_out == 5
+
+
+@needs_data
+@pytest.mark.django_db
+def test_it_comes_back_from_an_archive_as_the_same_arena(tmp_path):
+    load(Path(DATA) / "llmfao", "llmfao", "llmfao")
+    arena = Arena.objects.get(slug="llmfao")
+    path = tmp_path / "llmfao.zip"
+    write_archive(whole(arena), path)
+    import_dataset(format="jurybox", path=path, arena="copy")
+    copy = Arena.objects.get(slug="copy")
+    assert digest_of(whole(copy)) == digest_of(whole(arena))
+    for slug in ("people", *arena.judges.values_list("slug", flat=True)):
+        digests = {count(arena=one, slice=Slice(judge=slug)).digest() for one in (arena, copy)}
+        assert len(digests) == 1, slug
