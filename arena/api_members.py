@@ -134,6 +134,7 @@ class InvitationBody(Body):
     ),
 )
 class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
+    keeps_answers = False  # a link is told once
     noun = "invitations"
     queryset = Invitation.objects.select_related("created_by")
     serializer_class = InvitationSerializer

@@ -178,6 +178,31 @@ class AccessToken(models.Model):
         return f"{self.name} of {self.user}"
 
 
+class KeptAnswer(models.Model):
+    """What the API answered to a request with an Idempotency-Key. May be deleted: see arena.kept_answers."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the request.")
+    status = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Empty: the request is under way."
+    )
+    body = models.TextField(blank=True, help_text="JSON.")
+    claimed_until = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="kept_answer_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Answer to {self.key}"
+
+
 class AuditEntry(models.Model):
     """One thing that a maintainer did. Rows are added, never changed."""
 

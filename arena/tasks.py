@@ -17,6 +17,14 @@ def sweep_leaks() -> int:
     return leaks.sweep()
 
 
+@shared_task
+def sweep_answers() -> int:
+    """Forget answers that nobody asks for again."""
+    from arena import kept_answers
+
+    return kept_answers.sweep()
+
+
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def mail_owner(key: int) -> bool:
     """Tell the owner of a submission that it came to an end."""

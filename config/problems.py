@@ -74,6 +74,8 @@ def handle_exception(exception: Exception, context: dict[str, Any]) -> Response:
         detail = str(exception.detail if isinstance(exception, APIException) else exception)
         if not detail:
             detail = HTTPStatus(response.status_code).description
+    if wait := getattr(exception, "wait", None):
+        response.headers["Retry-After"] = str(round(wait))
     response.data = problem(
         status=response.status_code, detail=detail, path=request.path, errors=errors
     )

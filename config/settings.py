@@ -169,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-leaks": {"task": "arena.tasks.sweep_leaks", "schedule": SWEEP_SECONDS},
     "sweep-ballots": {"task": "judges.tasks.sweep_ballots", "schedule": 600},
     "sweep-rankings": {"task": "judges.tasks.sweep_rankings", "schedule": 600},
+    "sweep-answers": {"task": "arena.tasks.sweep_answers", "schedule": 3600},
     "sweep-replies": {"task": "judges.tasks.sweep_replies", "schedule": 600},
     "sweep-ranking-reports": {"task": "ratings.tasks.sweep_rankings", "schedule": SWEEP_SECONDS},
 }

@@ -316,6 +316,7 @@ class TrialBody(Body):
     ),
 )
 class Trials(OfMaintainers, Writes, ReadOnlyViewSet):
+    keeps_answers = False  # the key is the trial's
     noun = "trials"
     queryset = Trial.objects.select_related("judge")
     serializer_class = TrialSerializer
@@ -496,6 +497,7 @@ class CascadeBody(Body):
     ),
 )
 class CascadeRequests(OfMaintainers, Writes, ReadOnlyViewSet):
+    keeps_answers = False  # the key is the request's
     noun = "cascade-requests"
     queryset = CascadeRequest.objects.select_related("judge")
     serializer_class = CascadeRequestSerializer
