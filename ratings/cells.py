@@ -356,6 +356,16 @@ def _n_voters(
     return counted.order_by().values("voter_id").distinct().count()
 
 
+def counted_verdicts(*, arena: Arena, slice: Slice, up_to: Cut) -> QuerySet[Verdict]:
+    """Those of the slice that weren't taken back, and whose voters weren't excluded, at that time.
+
+    Of hidden systems too: who asks says between which systems.
+    """
+    ids = judge_ids(arena=arena, judge=slice.judge)
+    verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=up_to), pk__lte=up_to.verdict)
+    return _kept(_not_set_aside(verdicts, arena, slice, up_to), up_to).order_by()
+
+
 def votes_by_battle(
     *, arena: Arena, slice: Slice, up_to: Cut, among: Collection[int] | None = None
 ) -> tuple[dict[int, list[int]], dict[int, int]]:
@@ -363,14 +373,12 @@ def votes_by_battle(
 
     Of battles between systems that everybody sees, or between those of ``among``.
     """
-    ids = judge_ids(arena=arena, judge=slice.judge)
-    verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=up_to), pk__lte=up_to.verdict)
+    counted = counted_verdicts(arena=arena, slice=slice, up_to=up_to)
     if among is None:
-        verdicts = verdicts.exclude(pair__in=unseen_pairs(None, arena))
+        counted = counted.exclude(pair__in=unseen_pairs(None, arena))
     else:
         pairs = Pair.objects.filter(arena=arena, system_a__in=among, system_b__in=among)
-        verdicts = verdicts.filter(pair__in=pairs.order_by().values("pk"))
-    counted = _kept(_not_set_aside(verdicts, arena, slice, up_to), up_to)
+        counted = counted.filter(pair__in=pairs.order_by().values("pk"))
     rows = _fetch(
         counted.order_by().values_list("battle_id", "outcome", "prompt_id").annotate(n=Count("*"))
     )
