@@ -72,6 +72,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
     "arena:new": ("get", SIGNED_IN, nothing),
     "arena:tokens": ("get", SIGNED_IN, nothing),
     "arena:revoke-token": ("post", NOBODY, lambda world: [10**9]),
+    "ratings:all-own-systems": ("get", SIGNED_IN, nothing),
     "judges:account": ("get", SIGNED_IN, nothing),
     "judges:account-delete": ("get", SIGNED_IN, nothing),
     **dict.fromkeys(
@@ -93,6 +94,10 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
     "ratings:badge": ("get", SEES, with_("system")),
     "ratings:system": ("get", SEES, with_("system")),
     "ratings:opponents": ("get", SEES, with_("system")),
+    "ratings:system-battles": ("get", SEES, with_("system")),
+    "ratings:system-disagreements": ("get", SEES, with_("system")),
+    "ratings:system-report": ("get", SEES, with_("system")),
+    "ratings:system-versions": ("get", SEES, with_("system")),
     "ratings:judge": ("get", SEES, with_("judge")),
     "ratings:snapshot": ("get", SEES, with_("snapshot")),
     "judges:vote-cast": ("post", SEES, here),
@@ -108,6 +113,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
     },
     "arena:submit": ("get", SUBMITS, here),
     "arena:submissions": ("get", SIGNED_IN, here),
+    "ratings:own-systems": ("get", SIGNED_IN, here),
     "arena:submission": ("get", OWNS, with_("submission")),
     "arena:submission-problems": ("get", OWNS, with_("submission")),
     "arena:act-on-submission": (
