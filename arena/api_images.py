@@ -10,10 +10,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from arena.api_once import WritesOnce
 from arena.api_write import OfMaintainers, as_problems
 from arena.images import add_images, remove_image
 from arena.models import Image
-from config.api import FilterSet, ReadOnlyViewSet, RowSerializer, TextFilter, Writes
+from config.api import FilterSet, ReadOnlyViewSet, RowSerializer, TextFilter
 from config.api_bodies import BytesParser
 from config.problems import Refused
 
@@ -79,7 +80,7 @@ class ImageFilters(FilterSet):
         description="Texts that refer to it show its description instead.",
     ),
 )
-class Images(OfMaintainers, Writes, ReadOnlyViewSet):
+class Images(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "images"
     queryset = Image.objects.all()
     serializer_class = ImageSerializer

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from arena.api_once import WritesOnce
 from arena.api_write import OfMaintainers, as_problems
 from arena.forms import InvitationForm, RoleForm
 from arena.members import change_role, invite, name_of, remove_member, revoke_invitation
@@ -21,7 +22,6 @@ from config.api import (
     ReadOnlyViewSet,
     RowSerializer,
     TextFilter,
-    Writes,
     checked,
 )
 from config.api_bodies import Body, Text, Whole
@@ -58,7 +58,7 @@ class RoleBody(Body):
         description="Votes stay. The last maintainer can't be removed.",
     ),
 )
-class Members(OfMaintainers, Writes, ReadOnlyViewSet):
+class Members(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "members"
     queryset = Membership.objects.select_related("user")
     serializer_class = MemberSerializer
@@ -133,7 +133,7 @@ class InvitationBody(Body):
         description="Its link is of no use any more; who came by it stays a member.",
     ),
 )
-class Invitations(OfMaintainers, Writes, ReadOnlyViewSet):
+class Invitations(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     keeps_answers = False  # a link is told once
     noun = "invitations"
     queryset = Invitation.objects.select_related("created_by")

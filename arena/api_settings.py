@@ -13,13 +13,14 @@ from rest_framework.response import Response
 
 from arena.access import managed_arena, may_make_arenas
 from arena.api import ArenaDetailSerializer, ArenaViewSet
+from arena.api_once import WritesOnce
 from arena.api_write import as_problems
 from arena.forms import Lines, NewArenaForm, PolicyForm, SettingsForm
 from arena.making import change_arena, close_arena, create_arena, open_arena
 from arena.models import Arena
 from arena.policies import Policy, PolicyError
 from arena.sharing import Sharing, SharingError
-from config.api import Writes, checked
+from config.api import checked
 from config.api_bodies import Body, Flag, Names, Text, Whole
 from config.problems import Refused
 
@@ -155,7 +156,7 @@ def _settings(form_class: type[SettingsForm], body: dict[str, Any]) -> dict[str,
         request=ChangeBody,
     ),
 )
-class Arenas(Writes, ArenaViewSet):
+class Arenas(WritesOnce, ArenaViewSet):
     answer_classes: ClassVar = {
         "create": ArenaDetailSerializer,
         "partial_update": ChangedSerializer,

@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from arena.access import seen_submissions, visible_arena
 from arena.api import BelowAnArena, slug_of
 from arena.api_access import MayWrite, Somebody
+from arena.api_once import WritesOnce
 from arena.api_write import as_problems
 from arena.models import Arena, Submission, System
 from arena.submissions.checking import ABOUT
@@ -46,7 +47,6 @@ from config.api import (
     ReadOnlyViewSet,
     RowSerializer,
     WordFilter,
-    Writes,
     checked,
 )
 from config.api_bodies import BytesParser
@@ -288,7 +288,7 @@ def _verb(summary: str, description: str) -> Any:
         "results stay.",
     ),
 )
-class Submissions(BelowAnArena, Writes, ReadOnlyViewSet):
+class Submissions(BelowAnArena, WritesOnce, ReadOnlyViewSet):
     noun = "submissions"
     queryset = Submission.objects.select_related("system")
     serializer_class = SubmissionSerializer

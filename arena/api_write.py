@@ -16,13 +16,13 @@ from rest_framework.response import Response
 from arena.access import managed_arena
 from arena.api import BelowAnArena, OutputViewSet, PromptViewSet
 from arena.api_access import MayWrite, Somebody
+from arena.api_once import WritesOnce
 from arena.forms import OutputsForm
 from arena.making import MakingError, add_outputs, add_prompts, plan_outputs, plan_prompts
 from arena.members import InvitationError, LastMaintainer
 from arena.models import Arena, System
 from arena.submissions.formats import read_submission
 from arena.uploads import Upload, UploadError, read_prompts
-from config.api import Writes
 from config.api_bodies import Csv, Gzip, JsonLines, JsonList, NdJson, PlainText, records_of
 from config.problems import Refused
 
@@ -93,7 +93,7 @@ def bodies(record: type[serializers.Serializer], *, text: bool = False) -> dict[
     }
 
 
-class TakesRecords(Writes):
+class TakesRecords(WritesOnce):
     """A list that is added to by records: all of them or none. Goes before a view set.
 
     ``read(content, kind=…)`` gives an Upload or raises UploadError; ``plan`` says what adding would do and

@@ -1,7 +1,6 @@
 """What every endpoint of the API shares: keyset pages, strict parameters, ETags, its description."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
@@ -407,22 +406,11 @@ class ReadOnlyViewSet(ReadOnly, ListModelMixin, RetrieveModelMixin, GenericViewS
         return super().filter_queryset(queryset) if self.action == "list" else queryset
 
 
-class _AnsweredBefore(Exception):
-    """The same request under the same Idempotency-Key: ``kept`` is its row."""
-
-    def __init__(self, kept: Any) -> None:
-        self.kept = kept
-
-
 class Writes:
     """A view that also takes writes. Goes before a view of the read API.
 
-    ``answer_classes``: the serializer of the answer to an action. ``keeps_answers`` is False where what is done
-    is known by the Idempotency-Key itself, or the answer holds a secret.
+    ``answer_classes``: the serializer of the answer to an action.
     """
-
-    keeps_answers = True
-    kept: Any = None
 
     http_method_names = ["get", "head", "options", "post", "patch", "delete"]
     parser_classes: ClassVar[list] = [JsonBody]
@@ -436,53 +424,6 @@ class Writes:
                 "Send the body with a Content-Length, not in chunks. Nothing was stored.",
                 status=411,
             )
-        if request.method == "POST" and self.keeps_answers and KEY in request.headers:
-            self._begin(request)
-
-    def _begin(self, request: Request) -> None:
-        """Take the Idempotency-Key. Raises what is answered instead of doing it."""
-        # The models are there only when the addresses are.
-        from arena import kept_answers
-
-        key = request.headers[KEY]
-        if not 1 <= len(key) <= kept_answers.LONGEST_KEY or not key.isprintable():
-            raise ValidationError(
-                {KEY: [f"From 1 to {kept_answers.LONGEST_KEY} characters that can be printed."]}
-            )
-        getattr(self, "arena", None)  # before the body is read, who sends it is asked
-        fingerprint = kept_answers.fingerprint(
-            method=request.method,
-            address=request.get_full_path(),
-            body=kept_answers.body_of(request.data),
-        )
-        try:
-            kept = kept_answers.begin(user=request.user, key=key, request=fingerprint)
-        except kept_answers.KeyTaken as error:
-            if error.wait:
-                refused = problems.Refused(str(error), status=409)
-                refused.wait = error.wait
-                raise refused from error
-            raise problems.Refused(str(error), status=422) from error
-        if kept.status is not None:
-            raise _AnsweredBefore(kept)
-        self.kept = kept
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, _AnsweredBefore):
-            body = json.loads(exc.kept.body) if exc.kept.body else None
-            return Response(body, status=exc.kept.status, headers={"Idempotency-Replayed": "true"})
-        return super().handle_exception(exc)
-
-    def finalize_response(self, request, response, *args, **kwargs):
-        if self.kept is not None:
-            from arena import kept_answers
-
-            if 200 <= response.status_code < 300:
-                said = "" if response.data is None else Json().render(response.data).decode()
-                kept_answers.keep(self.kept, status=response.status_code, body=said)
-            else:
-                kept_answers.forget(self.kept)
-        return super().finalize_response(request, response, *args, **kwargs)
 
     def get_serializer_class(self) -> Any:
         return self.answer_classes.get(self.action) or super().get_serializer_class()

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from arena.api import BelowAnArena, RowFilter, id_of, slug_of
+from arena.api_once import WritesOnce
 from arena.api_write import OfMaintainers
 from arena.members import name_of
 from arena.models import Arena, Battle, Prompt
@@ -30,7 +31,6 @@ from config.api import (
     ReadOnlyViewSet,
     RowSerializer,
     WordFilter,
-    Writes,
 )
 from config.api_bodies import AnObject, Body, Names, Text, Whole
 from config.problems import Refused
@@ -119,7 +119,7 @@ def _within(body_class: type[Body], configuration: dict[str, Any]) -> dict[str, 
         request=VersionBody,
     ),
 )
-class Judges(Writes, JudgeViewSet):
+class Judges(WritesOnce, JudgeViewSet):
     answer_classes: ClassVar = dict.fromkeys(("create", "versions"), JudgeDetailSerializer)
 
     def create(self, request: Request, arena: str) -> Response:
@@ -315,7 +315,7 @@ class TrialBody(Body):
         parameters=[KEY],
     ),
 )
-class Trials(OfMaintainers, Writes, ReadOnlyViewSet):
+class Trials(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     keeps_answers = False  # the key is the trial's
     noun = "trials"
     queryset = Trial.objects.select_related("judge")
@@ -402,7 +402,7 @@ class ChecklistFilters(FilterSet):
         request=ChecklistBody,
     ),
 )
-class Checklists(OfMaintainers, Writes, ReadOnlyViewSet):
+class Checklists(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "checklists"
     queryset = (
         Preparation.objects.filter(battle=None, output=None)
@@ -496,7 +496,7 @@ class CascadeBody(Body):
         parameters=[KEY],
     ),
 )
-class CascadeRequests(OfMaintainers, Writes, ReadOnlyViewSet):
+class CascadeRequests(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     keeps_answers = False  # the key is the request's
     noun = "cascade-requests"
     queryset = CascadeRequest.objects.select_related("judge")

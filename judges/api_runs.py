@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from arena.access import may_ask_models
 from arena.api import RowFilter, id_of
+from arena.api_once import WritesOnce
 from arena.api_write import OfMaintainers
 from arena.members import name_of
 from arena.models import System
@@ -28,7 +29,6 @@ from config.api import (
     ReadOnlyViewSet,
     RowSerializer,
     WordFilter,
-    Writes,
 )
 from config.api_bodies import AnObject, Body, Text, Whole
 from config.problems import Refused
@@ -269,7 +269,7 @@ def _steers(summary: str, description: str, request: Any = None) -> Callable[...
     cancel=_steers("Cancel a run", "What hasn't been asked is given up. What came of it stays."),
     retry=_steers("Ask again what failed", "All of it, or what failed for one reason.", RetryBody),
 )
-class Runs(OfMaintainers, Writes, ReadOnlyViewSet):
+class Runs(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "runs"
     queryset = JudgeRun.objects.select_related("arena", "judge", "system", "created_by")
     serializer_class = RunSerializer

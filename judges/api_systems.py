@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arena.api import slug_of
+from arena.api_once import WritesOnce
 from arena.api_write import OfMaintainers
 from arena.models import System
-from config.api import SLUG, AnyJsonField, ReadOnlyViewSet, RowSerializer, Writes
+from config.api import SLUG, AnyJsonField, ReadOnlyViewSet, RowSerializer
 from config.api_bodies import Body, Flag, Names, Text, Whole
 from judges.answering import LONGEST_SYSTEM_PROMPT, give_endpoint, make_system, plan_answers
 from judges.api_runs import as_refusals
@@ -94,7 +95,7 @@ class SystemEndpointBody(Body):
         ],
     ),
 )
-class SystemEndpoints(OfMaintainers, Writes, ReadOnlyViewSet):
+class SystemEndpoints(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "system-endpoints"
     queryset = System.objects.exclude(endpoint={})
     serializer_class = SystemEndpointSerializer
@@ -228,7 +229,7 @@ class AnswerRunBody(LimitsBody):
         ],
     ),
 )
-class AnswerRuns(OfMaintainers, Writes, ReadOnlyViewSet):
+class AnswerRuns(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "answer-runs"
     queryset = JudgeRun.objects.filter(system__isnull=False).select_related("system", "arena")
     serializer_class = AnswerRunSerializer

@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arena.api import slug_of
+from arena.api_once import WritesOnce
 from arena.api_write import CHECK, OfMaintainers, TakesRecords, bodies
 from arena.members import name_of
 from arena.uploads import read_gold_items
-from config.api import ReadOnlyViewSet, RowSerializer, Writes
+from config.api import ReadOnlyViewSet, RowSerializer
 from config.api_bodies import Body, Flag, Text
 from judges.exclusions import ExclusionError, exclude_voter, last_exclusion_id, readmit_voter
 from judges.gold import add_gold_items, plan_gold_items
@@ -122,7 +123,7 @@ class DecisionBody(Body):
         request=DecisionBody,
     ),
 )
-class Exclusions(OfMaintainers, Writes, ReadOnlyViewSet):
+class Exclusions(OfMaintainers, WritesOnce, ReadOnlyViewSet):
     noun = "exclusions"
     queryset = Exclusion.objects.select_related("voter__judge", "by")
     serializer_class = ExclusionSerializer
