@@ -212,7 +212,7 @@ def test_an_odd_prompt_breaks_neither_page_nor_text(client, battle, messages):
 def test_a_lone_surrogate_breaks_neither_page_nor_text(client, battle, monkeypatch):
     # SQLite stores one, PostgreSQL refuses it: so it is put where the database would have given it.
     battle.prompt.messages = [{"role": "user", "content": "a\ud800b"}]
-    monkeypatch.setattr(views, "_battle", lambda arena, pk: battle)
+    monkeypatch.setattr(views, "_battle", lambda request, arena, pk: battle)
     assert "a\ufffdb" in page_of(client, battle)
     assert client.get(f"/a/poems/battles/{battle.pk}/prompt.txt").content == b"[user]\na?b"
 

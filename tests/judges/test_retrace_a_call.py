@@ -200,5 +200,5 @@ def test_traces_and_calls_ask_as_much_whatever_there_is(
     verdict = Verdict.objects.filter(run=run).earliest("pk")
     with django_assert_max_num_queries(10):
         page_of(client, f"verdicts/{verdict.pk}/")
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         page_of(client, f"battles/{verdict.battle_id}/")
