@@ -191,6 +191,14 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class Number(serializers.FloatField):
+    def to_internal_value(self, data: Any) -> float:
+        # JSON has neither NaN nor Infinity; 1e999 is read as one.
+        if isinstance(data, bool) or not isinstance(data, int | float) or not -1e300 < data < 1e300:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class Names(serializers.ListField):
     """A list of texts; line ends and runs of spaces within one become a space."""
 

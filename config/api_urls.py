@@ -21,6 +21,7 @@ from judges.api_judges import (
     Trials,
 )
 from judges.api_runs import Calls, Runs
+from judges.api_submission_policy import SubmissionPolicies
 from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
@@ -67,6 +68,11 @@ urlpatterns = [
         rf"^arenas/(?P<arena>{SLUG})/judge-protocols/$",
         Protocols.as_view({"get": "retrieve"}),
         name="api-judge-protocols",
+    ),
+    re_path(
+        rf"^arenas/(?P<arena>{SLUG})/submission-policy/$",
+        SubmissionPolicies.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="api-submission-policy",
     ),
     # Ends in a slash, so that Django can send whoever forgot one to the address with it. [\s\S] and not a
     # dot, which stops at a line break.

@@ -39,6 +39,7 @@ GOLD = {"id": "new", "prompt": "2 + 2?", "output_a": "4", "output_b": "5", "expe
 # What is sent, where something is; and how it is answered when it may be.
 SENT: dict[str, tuple[Any, int]] = {
     "arenas_partial_update": ({"description": "Odes and others."}, 200),
+    "submission_policy_partial_update": ({"battles": 90}, 200),
     "images_create": (DOT, 201),
     "prompts_create": ([{"prompt": "One more."}], 201),
     "outputs_create": ([{"prompt": "Write poem number 0.", "output": "No."}], 201),
@@ -74,7 +75,7 @@ FOR_EVERYBODY = {
         "snapshots", "judge_reports", "derivations",
     )
     for action in ("list", "retrieve")
-}  # fmt: skip
+} | {"submission_policy_retrieve"}  # fmt: skip
 ALL = {
     operation["operationId"]: (path, method)
     for path, methods in openapi()["paths"].items()

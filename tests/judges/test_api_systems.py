@@ -63,7 +63,14 @@ def test_a_system_is_made_planned_confirmed_and_followed(api, arena):
     for _ in range(2):
         assert api("post", f"{steered}confirm/", {}, status=200)["state"] == "queued"
     assert api("get", address, status=200)["plan"] is None
-    work_on(JudgeRun.objects.get(), make_asker=Model(lambda words: "" if "1" in words else "Yes."))
+    said: list[str] = []
+
+    def answer(words: str) -> str:
+        # Which prompts are drawn depends on their ids: that which comes first gets no answer.
+        said.append(words)
+        return "" if words == said[0] else "Yes."
+
+    work_on(JudgeRun.objects.get(), make_asker=Model(answer))
     run = api("get", address, status=200)
     assert (run["state"], run["total"], run["outputs"], run["failed"]) == ("done", 3, 2, 1)
     assert [(f["failure"], f["count"]) for f in run["failures"]] == [("unreadable reply", 1)]
