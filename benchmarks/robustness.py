@@ -1,0 +1,67 @@
+"""How often the intervals of ratings/engine/robustness.py hold the truth, and how often a weakness is found.
+
+    python -m benchmarks.robustness [--runs 400]
+
+Prints a table in Markdown, by judges of tests/engine/probed_judges.py: how many of the 95 % intervals hold the
+true share of unchanged decisions, the true test-retest rate and the true difference; how often the difference
+lies above 0 for certain, and how often the sign test says so (p < .05). For a judge without a weakness the last
+two are false alarms.
+"""
+
+import argparse
+from time import perf_counter
+
+import numpy as np
+
+from ratings.engine.robustness import robustness
+from tests.engine.probed_judges import probed
+
+FIGURES = ("unchanged", "retest", "beyond_noise")
+SIZES = ((15, 1), (40, 1), (100, 1), (40, 5))
+JUDGES = (
+    ("steady, no weakness", 0.0, 0.0, 0.0),
+    ("noisy, no weakness", 0.15, 0.0, 0.0),
+    ("steady, weak on 10 %", 0.02, 0.1, 0.0),
+    ("noisy, weak on 10 %", 0.15, 0.1, 0.0),
+    ("noisy, weak on 30 %", 0.15, 0.3, 0.0),
+    ("noisy, weak on 30 %, by prompt", 0.15, 0.3, 0.5),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=400, help="of each row")
+    runs = parser.parse_args().runs
+    began = perf_counter()
+    print(
+        "| judge | prompts × battles | unchanged | retest | difference | difference > 0 | sign test |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, noise, fooled, spread in JUDGES:
+        for prompts, battles in SIZES:
+            shares = _shares(runs, prompts, battles, noise, fooled, spread)
+            cells = " | ".join(f"{share:.1%}" for share in shares)
+            print(f"| {name} | {prompts} × {battles} | {cells} |")
+    print(f"\n{runs} runs a row; {perf_counter() - began:.0f} s.")
+
+
+def _shares(
+    runs: int, prompts: int, battles: int, noise: float, fooled: float, spread: float
+) -> list[float]:
+    found = np.zeros(len(FIGURES) + 2)
+    for number in range(runs):
+        seed = 10_000 * prompts + 1_000_003 * battles + number
+        data, truth = probed(
+            seed, prompts=prompts, battles=battles, noise=noise, fooled=fooled, spread=spread
+        )
+        result = robustness(**data, rounds=500, seed=number)
+        for at, name in enumerate(FIGURES):
+            figure = getattr(result, name)
+            found[at] += figure.lower <= truth[name] <= figure.upper
+        found[-2] += result.beyond_noise.lower > 0
+        found[-1] += result.p_towards is not None and result.p_towards < 0.05
+    return (found / runs).tolist()
+
+
+if __name__ == "__main__":
+    main()
