@@ -390,6 +390,16 @@ def votes_by_battle(
     return votes, prompts
 
 
+def votes_by_voter(
+    *, arena: Arena, slice: Slice, up_to: Cut, battles: Collection[int]
+) -> np.ndarray:
+    """(n, 3) battle, voter and outcome of the verdicts on these battles whose voter is known, oldest first."""
+    counted = counted_verdicts(arena=arena, slice=slice, up_to=up_to).filter(voter__isnull=False)
+    rows = _fetch(counted.order_by("pk").values_list("battle_id", "voter_id", "outcome"))
+    rows = rows.reshape(-1, 3)
+    return rows[np.isin(rows[:, 0], np.fromiter(battles, np.int64))]
+
+
 def joint_digest(*sides: Cells) -> str:
     """One digest for several slices that a figure was computed from."""
     return hashlib.sha256("".join(side.digest() for side in sides).encode()).hexdigest()

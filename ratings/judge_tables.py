@@ -1,7 +1,7 @@
 """Every judge of an arena beside people: the rows of the judges' page and of its downloads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from judges.models import Judge
 from ratings.models import JudgeReport, Publication
 from ratings.publications import MAX_ATTEMPTS, report_slice
 from ratings.scales import Bar, Scale
-from ratings.wording import Estimate, decimal, gaps_in_a_word
+from ratings.wording import ALT_TEST_EPSILON, Estimate, decimal, gaps_in_a_word
 
 # What the table can be sorted by, and whether the most interesting end is the high one.
 SORTS = {
@@ -25,14 +25,33 @@ SORTS = {
     "verdicts": True,
     "systems": True,
     "battles": True,
+    "omega": True,
+    "rho": True,
+    "separability": True,
+    "agreement_with_confidence": True,
+    "brier": False,
 }
+# Beside the columns of a report: read from its figures.
+MORE = ("separability", "agreement_with_confidence", "brier", "alt_tests")
+# What the table shows: how it ranks systems, or whether it could stand in for people.
+VIEWS = {"ranking": "How it ranks systems", "replacing": "Whether it may replace people"}
 DEFAULT_SORT = "-tau"
 
 COLUMNS = (
     *("judge", "name", "kind", "family", "simulated"),
     *("tau", "tau_lower", "tau_upper", "ceiling", "ceiling_lower", "ceiling_upper"),
     *("alpha", "alpha_lower", "alpha_upper", "gaps", "delta", "kappa", "accuracy"),
-    *("verdicts", "systems", "battles", "computed_at", "note"),
+    *("verdicts", "systems", "battles"),
+    *(
+        "alt_test_epsilon",
+        "alt_test_passes",
+        "omega",
+        "rho",
+        "rho_lower",
+        "rho_upper",
+        "votes_needed",
+    ),
+    *("separability", "agreement_with_confidence", "brier", "computed_at", "note"),
 )
 
 
@@ -47,6 +66,8 @@ class JudgeRow:
     # Where τ and the noise ceiling stand on the scale that the rows share.
     bar: Bar | None = None
     ceiling_at: float | None = None
+    # The entries of MORE, as the report has them.
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tau(self) -> Estimate | None:
@@ -64,12 +85,45 @@ class JudgeRow:
     def gaps(self) -> str:
         return gaps_in_a_word(self.alpha)
 
+    @property
+    def alt_test(self) -> dict[str, Any]:
+        """The alternative annotator test with the allowance of a crowd; empty where the report has none."""
+        tests = self.more.get("alt_tests") or []
+        return next((test for test in tests if test["epsilon"] == ALT_TEST_EPSILON), {})
+
+    def figure(self, name: str) -> Estimate | None:
+        source = self.alt_test if name in ("omega", "rho") else self.more
+        return Estimate.of(source.get(name))
+
+    @property
+    def separability(self) -> Estimate | None:
+        return self.figure("separability")
+
+    @property
+    def agreement_with_confidence(self) -> Estimate | None:
+        return self.figure("agreement_with_confidence")
+
+    @property
+    def brier(self) -> Estimate | None:
+        return self.figure("brier")
+
+    @property
+    def omega(self) -> Estimate | None:
+        return self.figure("omega")
+
+    @property
+    def rho(self) -> Estimate | None:
+        return self.figure("rho")
+
     def value(self, column: str) -> Any:
         """What the table is sorted by; None sorts last in both directions."""
         if column == "name":
             return str(self.judge).casefold()
         if self.report is None:
             return None
+        if column in ("omega", "rho", "separability", "agreement_with_confidence", "brier"):
+            found = self.figure(column)
+            return found and found.value
         names = {"verdicts": "n_judge_verdicts", "systems": "n_systems", "battles": "n_battles"}
         return getattr(self.report, names.get(column, column))
 
@@ -89,6 +143,16 @@ class JudgeRow:
         own = ("tau", "tau_lower", "tau_upper", "alpha", "alpha_lower", "alpha_upper", "delta")
         row |= {name: getattr(self.report, name) for name in (*own, "kappa", "accuracy")}
         row |= {name: self.value(name) for name in ("verdicts", "systems", "battles")}
+        if self.alt_test:
+            row |= {
+                "alt_test_epsilon": self.alt_test["epsilon"],
+                "alt_test_passes": self.alt_test["passes"],
+                "votes_needed": self.alt_test["votes_needed"],
+            }
+        for name in ("omega", "rho", "separability", "agreement_with_confidence", "brier"):
+            row[name] = self.value(name)
+        if self.rho:
+            row |= {f"rho_{end}": getattr(self.rho, end) for end in ("lower", "upper")}
         row |= {"gaps": self.gaps, "computed_at": self.report.created_at.isoformat()}
         if self.ceiling:
             row["ceiling"] = self.ceiling.value
@@ -113,6 +177,7 @@ def judge_rows(arena: Arena, *, kind: str = "", sort: str = DEFAULT_SORT) -> lis
         .annotate(
             ceiling=KeyTransform("ceiling", "report__figures"),
             why_no_tau=KeyTransform("reason", KeyTransform("tau", "report__figures")),
+            **{name: KeyTransform(name, "report__figures") for name in MORE},
         )
     )
     by_digest = {publication.slice_digest: publication for publication in publications}
@@ -160,7 +225,8 @@ def _row(judge: Judge, publication: Publication | None) -> JudgeRow:
     why = ""
     if report.tau is None:
         why = publication.why_no_tau or "Too few battles shared with people."
-    return JudgeRow(judge, report, Estimate.of(publication.ceiling), why)
+    more = {name: getattr(publication, name) for name in MORE}
+    return JudgeRow(judge, report, Estimate.of(publication.ceiling), why, more=more)
 
 
 def state_in_words(publication: Publication) -> str:

@@ -94,9 +94,17 @@ def _confusion(figures: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Iter
     return columns, ([row.people, *(cell.n for cell in row.cells)] for row in rows)
 
 
+def _people(figures: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Iterable[Any]]]:
+    epsilons = [test["epsilon"] for test in figures.get("alt_tests") or []]
+    columns = ("n", "judge", "person", *(f"p_epsilon_{epsilon}" for epsilon in epsilons))
+    rows = figures.get("alt_test_people") or []
+    return columns, ([row["n"], row["judge"], row["person"], *row["p"]] for row in rows)
+
+
 # What can be downloaded: the name in the address, and columns and rows from a report's figures.
 TABLES: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[str], Iterable[Iterable[Any]]]]] = {
     "systems": _systems,
     "pairs": _pairs,
     "confusion": _confusion,
+    "people": _people,
 }

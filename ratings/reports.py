@@ -12,9 +12,10 @@ from arena.access import public_systems
 from arena.models import Arena, System
 from judges.models import Judge
 from ratings import cells
+from ratings.engine.alt_test import AltTest
 from ratings.engine.figure import Figure
-from ratings.engine.judge_report import Instances, JudgeFigures, judge_report
-from ratings.engine.majority import majority
+from ratings.engine.judge_report import Instances, JudgeFigures, PersonVotes, judge_report
+from ratings.engine.majority import fold_both_bad, majority
 from ratings.engine.rate import RatingTable, rate
 from ratings.engine.tallies import ClusteredTallies, tally_by_cluster
 from ratings.models import JudgeReport
@@ -216,6 +217,31 @@ def _instances(
         judge=majority(own, rule="plurality_else_tie"),
         votes=people,
         prompt=np.array([prompts[1][battle] for battle in shared], dtype=np.int64),
+        people=_person_votes(
+            arena, other_side, up_to=up_to, battles=np.array(shared, dtype=np.int64), votes=people
+        ),
+    )
+
+
+def _person_votes(
+    arena: Arena, slice: Slice, *, up_to: cells.Cut, battles: np.ndarray, votes: np.ndarray
+) -> PersonVotes | None:
+    """Who said what about the battles that more than one vote was cast on; None where nobody is known.
+
+    Of a person's votes on one battle the first counts: later ones are repeats that measure the person.
+    """
+    several = battles[votes.sum(axis=1) > 1]
+    if not several.size:
+        return None
+    rows = cells.votes_by_voter(
+        arena=arena, slice=slice, up_to=up_to, battles=set(several.tolist())
+    )
+    if not len(rows):
+        return None
+    _, first = np.unique(rows[:, :2], axis=0, return_index=True)
+    battle, voter, outcome = rows[np.sort(first)].T
+    return PersonVotes(
+        instance=np.searchsorted(battles, battle), person=voter, label=fold_both_bad(outcome)
     )
 
 
@@ -305,6 +331,12 @@ def as_json(
         "bias_baseline": figures.bias.baseline,
         "family_bias": _figure(figures.family_bias),
         "krippendorff": _figure(figures.people_alpha),
+        "separability": _figure(figures.separation.separability),
+        "separability_of_people": _figure(figures.separation.separability_of_reference),
+        "agreement_with_confidence": _figure(figures.separation.agreement_with_confidence),
+        "brier": _figure(figures.separation.brier),
+        "alt_tests": [_alt_test(test) for test in figures.alt_tests.values()],
+        "alt_test_people": _alt_test_people(list(figures.alt_tests.values())),
         "resampled": figures.resampled,
         "rounds": figures.rounds,
         "level": figures.level,
@@ -330,6 +362,35 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "unit": figure.unit,
         "reason": figure.reason,
     }
+
+
+def _alt_test(test: AltTest) -> dict[str, Any]:
+    return {
+        "epsilon": test.epsilon,
+        "omega": _figure(test.omega),
+        "rho": _figure(test.rho),
+        "passes": test.passes,
+        "n_people": test.n_people,
+        "n_battles": test.n_instances,
+        "votes_needed": test.votes_needed,
+    }
+
+
+def _alt_test_people(tests: list[AltTest]) -> list[dict[str, Any]]:
+    """A row for each person who was tested, without who it is; p and whether replaceable are by epsilon."""
+    if not tests:
+        return []
+    people = tests[0].people
+    return [
+        {
+            "n": int(people.n[at]),
+            "judge": _number(people.judge_wins[at], digits=5),
+            "person": _number(people.person_wins[at], digits=5),
+            "p": [_number(test.people.p[at], digits=8) for test in tests],
+            "replaceable": [bool(test.people.rejected[at]) for test in tests],
+        }
+        for at in np.argsort(-people.n, kind="stable").tolist()
+    ]
 
 
 def _systems(

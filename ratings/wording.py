@@ -27,6 +27,15 @@ KAPPA_BANDS = (
     (float("-inf"), "less than chance would"),
 )
 NAMED_SYSTEMS = 3
+# What a judge may fall short of people from a crowd, after Calderon, Reichart & Dror (arXiv 2501.10970).
+ALT_TEST_EPSILON = 0.1
+PEOPLE_BY_EPSILON = {0.2: "experts", 0.15: "skilled", 0.1: "a crowd"}
+SEPARATION = {
+    "separability": "Separability, this judge",
+    "separability_of_people": "Separability, people",
+    "agreement_with_confidence": "Agreement with confidence",
+    "brier": "Brier score",
+}
 LEVEL = 0.95
 
 
@@ -187,6 +196,23 @@ def single_battles(accuracy: Estimate | None, kappa: Estimate | None) -> Clause:
     )
 
 
+def replacing(
+    tests: Sequence[Mapping[str, Any]], *, epsilon: float = ALT_TEST_EPSILON
+) -> Clause | None:
+    """Whether it may stand in for one of the people, by the alternative annotator test; None: not tested."""
+    anchor = "replacing"
+    test = next((test for test in tests if test["epsilon"] == epsilon), None)
+    if test is None:
+        return None
+    omega = test["omega"]
+    if test["passes"] is None:
+        return Clause("Too few shared votes to say whether it may replace people", anchor)
+    share = f"{omega['value']:.0%}".replace("%", "\u202f%")
+    of = f"of {omega['n']} people it is as good as {share}, ε {decimal(epsilon)}"
+    verdict = "may replace" if test["passes"] else "may not replace"
+    return Clause(f"By the alt-test it {verdict} one of the people here ({of})", anchor)
+
+
 def summary_of(figures: Mapping[str, Any], *, family: str = "") -> list[Clause]:
     """The report in a few sentences, the most important first. ``family`` is the judge's own."""
     tau, ceiling, alpha, own, accuracy, kappa = (
@@ -199,6 +225,7 @@ def summary_of(figures: Mapping[str, Any], *, family: str = "") -> list[Clause]:
         favourites(figures.get("systems") or []),
         own_family(family, own),
         single_battles(accuracy, kappa),
+        replacing(figures.get("alt_tests") or []),
     ]
     return [clause for clause in clauses if clause is not None]
 

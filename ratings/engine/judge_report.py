@@ -12,6 +12,7 @@ from ratings.engine.agreement_report import (
     ranking_agreement,
     replicate_strengths,
 )
+from ratings.engine.alt_test import EPSILON, AltTest, alt_test
 from ratings.engine.bias import Bias, family_bias, system_bias, unmeasured_bias
 from ratings.engine.bradley_terry import BradleyTerryFit, fit_bradley_terry
 from ratings.engine.ceiling import NoiseCeiling, SplitUnit, noise_ceiling
@@ -29,6 +30,7 @@ from ratings.engine.majority import MajorityRule, fold_votes
 from ratings.engine.paired_resampling import PairedResampling, paired_resampling
 from ratings.engine.reference_posterior import reference_posterior
 from ratings.engine.report_notes import caveats
+from ratings.engine.separation import Separation, separation
 from ratings.engine.tallies import ClusteredTallies
 
 # With fewer prompts a resampling of prompts is too narrow, and verdicts are resampled instead.
@@ -37,12 +39,23 @@ _MIN_REFERENCE_SYSTEMS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class PersonVotes:
+    """Who said what: `instance` (v,) a row of Instances, `person` (v,), `label` (v,) A, B or tie."""
+
+    instance: np.ndarray
+    person: np.ndarray
+    label: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Instances:
-    """Battle by battle: the judge's outcome (n,), people's votes (n, 4) by outcome, the prompt (n,)."""
+    """Battle by battle: the judge's outcome (n,), people's votes (n, 4) by outcome, the prompt (n,); `people`
+    where it is known who said what."""
 
     judge: np.ndarray
     votes: np.ndarray
     prompt: np.ndarray
+    people: PersonVotes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,9 @@ class JudgeFigures:
     """The report. A figure whose value is None says why in its `reason`.
 
     judge_theta, reference_theta (K,) strengths in logits, nan where not ranked; `pairs` the points of the
-    decisiveness curve; `instances` and `people_alpha` need instance-level votes; `notes` plain sentences
-    on what the data are too few for, `resampled` what the intervals resample.
+    decisiveness curve; `instances` and `people_alpha` need instance-level votes, `alt_tests` (by epsilon; none
+    where it isn't known who voted) also who cast them; `notes` plain sentences on what the data are too few
+    for, `resampled` what the intervals resample.
     """
 
     agreement: RankingAgreement
@@ -82,6 +96,8 @@ class JudgeFigures:
     decisiveness_least_squares: Decisiveness
     bias: Bias
     family_bias: Figure
+    separation: Separation
+    alt_tests: dict[float, AltTest]
     instances: InstanceAgreement | None
     people_alpha: Figure
     judge_theta: np.ndarray
@@ -181,6 +197,14 @@ def judge_report(
     points = _pair_points(judge, reference, theta_reference)
     figures = JudgeFigures(
         agreement=agreement,
+        separation=separation(
+            theta_judge,
+            theta_reference,
+            judge_replicates=drawn[0],
+            reference_replicates=drawn[1],
+            level=level,
+        ),
+        alt_tests=_alt_tests(instances, level=level),
         **against,
         family_bias=own,
         instances=by_battle,
@@ -288,6 +312,23 @@ def _instance_figures(
     )
     people = krippendorff_alpha(fold_votes(instances.votes), rounds=rounds, seed=seed, level=level)
     return compared, people
+
+
+def _alt_tests(instances: Instances | None, *, level: float) -> dict[float, AltTest]:
+    if instances is None or instances.people is None:
+        return {}
+    people = instances.people
+    return {
+        epsilon: alt_test(
+            people.instance,
+            people.person,
+            people.label,
+            instances.judge,
+            epsilon=epsilon,
+            level=level,
+        )
+        for epsilon in EPSILON.values()
+    }
 
 
 def _counts(side: ClusteredTallies, fit: BradleyTerryFit) -> SideCounts:

@@ -21,6 +21,7 @@ from ratings.judge_tables import (
     COLUMNS,
     DEFAULT_SORT,
     SORTS,
+    VIEWS,
     drawn,
     judge_rows,
     people_among_themselves,
@@ -64,6 +65,9 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
         }
         return as_json(f"{place.slug}-judges", content)
     kept = {"kind": kind} if kind and not unknown_kind else {}
+    shown = request.GET.get("show", "")
+    if shown not in VIEWS:
+        shown = next(iter(VIEWS))
     scale = tau_scale(rows)
     context = {
         "arena": place,
@@ -76,6 +80,9 @@ def judges(request: HttpRequest, arena: str) -> HttpResponse:
         "any_simulated": any(row.judge.is_simulated for row in rows),
         "kinds": kinds,
         "kind": kind,
+        "views": VIEWS.items(),
+        "shown": shown,
+        "epsilon": wording.ALT_TEST_EPSILON,
         "unknown_kind": unknown_kind,
         "sort": sort,
         "scale": scale,
@@ -159,6 +166,13 @@ def _figures_of(report: JudgeReport, who: Judge) -> dict[str, Any]:
         "bins": win_rate_bins(figures.get("pairs") or []),
         "confusion": confusion,
         "n_compared": n_compared,
+        "alt_tests": [
+            test | {"people": wording.PEOPLE_BY_EPSILON.get(test["epsilon"], "people")}
+            for test in figures.get("alt_tests") or []
+        ],
+        "separation": [
+            (name, figures[key]) for key, name in wording.SEPARATION.items() if figures.get(key)
+        ],
         "tau_bands": wording.TAU_BANDS[:-1],
         "alpha_like_people": wording.ALPHA_LIKE_PEOPLE,
         "gaps": wording.gaps_in_a_word(wording.Estimate.of(figures.get("alpha"))),

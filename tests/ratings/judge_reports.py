@@ -37,6 +37,20 @@ def system_row(name: str, *, place: int = 0, bias: float | None = 0.0) -> dict[s
     }
 
 
+def alt_test(
+    epsilon: float = 0.1, omega: float = 0.25, passes: bool | None = False, needed: int | None = 321
+) -> dict[str, Any]:
+    return {
+        "epsilon": epsilon,
+        "omega": estimate(omega, n=4, unit="people"),
+        "rho": estimate(0.79, 0.74, 0.84, unit="votes"),
+        "passes": passes,
+        "n_people": 9,
+        "n_battles": 60,
+        "votes_needed": needed,
+    }
+
+
 def figures(**changed: Any) -> dict[str, Any]:
     """A report that has everything: near the ceiling, exaggerating, favouring Ada."""
     return {
@@ -54,6 +68,20 @@ def figures(**changed: Any) -> dict[str, Any]:
         "kappa": estimate(0.35, 0.28, 0.41, rule="plurality"),
         "kappa_without_ties": estimate(0.5, 0.4, 0.6, rule="plurality"),
         "krippendorff": estimate(0.29, 0.27, 0.31, unit="battles"),
+        "separability": estimate(0.41, 0.32, 0.5, unit="pairs of systems"),
+        "separability_of_people": estimate(0.38, 0.31, 0.47, unit="pairs of systems"),
+        "agreement_with_confidence": estimate(0.87, 0.8, 0.92, unit="pairs of systems"),
+        "brier": estimate(0.113, 0.081, 0.152, unit="pairs of systems"),
+        "alt_tests": [alt_test(0.2, 0.75, True, 0), alt_test(0.15, 0.5, True, 0), alt_test()],
+        "alt_test_people": [
+            {
+                "n": 44,
+                "judge": 0.81,
+                "person": 0.8,
+                "p": [0.001, 0.01, 0.0441],
+                "replaceable": [True, True, False],
+            }
+        ],
         "systems": [
             system_row("Ada", place=0, bias=0.09),
             system_row("Basil", place=1, bias=-0.02),

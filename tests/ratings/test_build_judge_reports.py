@@ -133,3 +133,32 @@ def test_the_report_of_the_command_is_the_one_that_pages_show(small_arena, copyc
     publication = publications.report_for(arena=small_arena, judge=copycat)
     assert publication.report == JudgeReport.objects.get()
     assert not publication.is_pending
+
+
+def test_people_are_told_apart_in_the_alt_test_and_their_first_vote_counts(small_arena, copycat):
+    crowd = small_arena.judges.get(slug="people")
+    carol = cast.make_voter(crowd, "carol")
+    for verdict in Verdict.objects.filter(voter__handle="alice").select_related("battle"):
+        cast.make_verdict(verdict.battle, crowd, verdict.outcome, carol)
+        # Asked again, she says something else: that measures her.
+        other = Outcome.A if verdict.outcome == Outcome.B else Outcome.B
+        cast.make_verdict(verdict.battle, crowd, other, carol, repetition=1)
+    figures = reports.build(arena=small_arena, slice=report_slice(copycat)).figures
+    tests = figures["alt_tests"]
+    assert [test["epsilon"] for test in tests] == [0.2, 0.15, 0.1]
+    for test in tests:
+        assert (test["n_people"], test["n_battles"], test["omega"]["n"]) == (3, 36, 3)
+        # Whoever says what the judge says is never ahead of it, nor behind.
+        assert test["rho"]["value"] == pytest.approx(1)
+        assert test["passes"] is True
+    assert [row["n"] for row in figures["alt_test_people"]] == [36, 36, 36]
+    assert [row["judge"] for row in figures["alt_test_people"]] == [1, 1, 1]
+    assert "alice" not in json.dumps(figures)
+
+
+def test_votes_of_nobody_known_make_no_alt_test(small_arena, copycat):
+    Verdict.objects.filter(voter__handle="alice").update(voter=None)
+    Verdict.objects.filter(voter__handle="bob").update(voter=None, repetition=1)
+    figures = reports.build(arena=small_arena, slice=report_slice(copycat)).figures
+    assert figures["alt_tests"] == []
+    assert figures["alt_test_people"] == []

@@ -11,7 +11,13 @@ from ratings import publications
 from ratings.models import JudgeReport, Publication, Snapshot
 from ratings.slices import Slice
 from tests import cast
-from tests.ratings.judge_reports import estimate, make_publication, make_report, system_row
+from tests.ratings.judge_reports import (
+    estimate,
+    figures,
+    make_publication,
+    make_report,
+    system_row,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +65,11 @@ def test_words_come_first_and_each_leads_to_its_figure(client, gpt4):
             "battles",
             "On single battles it decides as most people do 62\u202f% of the time, "
             "agreeing fairly (κ .35)",
+        ),
+        (
+            "replacing",
+            "By the alt-test it may not replace one of the people here "
+            "(of 4 people it is as good as 25\u202f%, ε .10)",
         ),
     ]
     for anchor, _ in sentences:
@@ -352,3 +363,23 @@ def test_a_real_report_fills_the_page(client, small_arena):
         assert report.figures[name]
     assert "<figure" in page
     assert page_of(client, Judge.objects.get(arena=small_arena, kind=Judge.Kind.CROWD))
+
+
+def test_it_says_whether_the_judge_may_replace_people_without_naming_one(client, gpt4):
+    make_report(gpt4)
+    page = page_of(client, gpt4)
+    for words in ("doesn’t pass", "<strong>passes</strong>", "about 321", "4 of 9", ".74 to .84"):
+        assert words in page
+    assert "Agreement with confidence" in page
+    table = page_of(client, gpt4, format="csv", table="people")
+    assert table.splitlines() == [
+        "n,judge,person,p_epsilon_0.2,p_epsilon_0.15,p_epsilon_0.1",
+        "44,0.81,0.8,0.001,0.01,0.0441",
+    ]
+
+
+def test_where_nobody_is_known_the_test_is_not_made_up(client, gpt4):
+    make_report(gpt4, figures=figures(alt_tests=[], alt_test_people=[]))
+    page = page_of(client, gpt4)
+    assert "It isn’t known who cast the votes here" in page
+    assert "may replace one of" not in page

@@ -7,7 +7,14 @@ import pytest
 from judges.models import Judge
 from ratings.models import Publication
 from tests import cast
-from tests.ratings.judge_reports import estimate, make_panel, make_publication, make_report
+from tests.ratings.judge_reports import (
+    alt_test,
+    estimate,
+    figures,
+    make_panel,
+    make_publication,
+    make_report,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -186,3 +193,40 @@ def test_a_report_on_all_battles_is_not_taken_for_that_on_shared_ones(client, ar
 def test_a_hidden_arena_is_not_found(client):
     cast.make_arena("secret", is_public=False)
     assert client.get("/a/secret/judges/").status_code == 404
+
+
+def test_the_other_view_says_who_may_replace_people(client, arena):
+    make_report(cast.make_judge(arena, "GPT-4", Judge.Kind.LLM))
+    few = estimate(None, reason="0 of 2 people have 30 decisions that others share.")
+    lonely = alt_test(passes=None, needed=77) | {"omega": few, "rho": few}
+    make_report(
+        cast.make_judge(arena, "Llama", Judge.Kind.LLM), figures=figures(alt_tests=[lonely])
+    )
+    # A report that was made before there was such a test.
+    old = figures()
+    del old["alt_tests"], old["brier"]
+    make_report(cast.make_judge(arena, "Old", Judge.Kind.LLM), figures=old)
+    page = page_of(client, arena, show="replacing")
+    for words in (
+        "doesn’t pass",
+        "of 4 people",
+        "321",
+        "too few votes",
+        "77",
+        "who voted isn’t known",
+    ):
+        assert words in page
+    assert ".113" in page
+    assert ".081 to .152" in page
+    assert 'href="?show=replacing&amp;kind=llm"' in page
+    by_brier = names(client, arena, show="replacing", sort="brier")
+    assert by_brier[-1] == "Old"
+    rows = json.loads(client.get("/a/poems/judges/?format=json").content)["judges"]
+    found = {
+        row["name"]: (row["alt_test_passes"], row["omega"], row["votes_needed"]) for row in rows
+    }
+    assert found == {
+        "GPT-4": (False, 0.25, 321),
+        "Llama": (None, None, 77),
+        "Old": (None, None, None),
+    }
