@@ -203,9 +203,8 @@ def test_the_other_view_says_who_may_replace_people(client, arena):
         cast.make_judge(arena, "Llama", Judge.Kind.LLM), figures=figures(alt_tests=[lonely])
     )
     # A report that was made before there was such a test.
-    old = figures()
-    del old["alt_tests"], old["brier"]
-    make_report(cast.make_judge(arena, "Old", Judge.Kind.LLM), figures=old)
+    old = dict.fromkeys(("alt_tests", "brier"))
+    make_report(cast.make_judge(arena, "Old", Judge.Kind.LLM), figures=figures(**old))
     page = page_of(client, arena, show="replacing")
     for words in (
         "doesn’t pass",
