@@ -163,7 +163,8 @@ def main() -> None:
                 spread=spread,
             )
             print(
-                f"{systems:7} {prompts:7} {prompts * a_prompt:7} {share:6} {spread:6} {judge:11} {found['runs']:5} "
+                f"{systems:7} {prompts:7} {prompts * a_prompt:7} {share:6} {spread:6} {judge:11} "
+                f"{found['runs']:5} "
                 f"{found['coverage']:.3f} {found['people alone']:.3f} {found['width']:.3f} "
                 f"{found['lambda']:.3f} {found['worth a vote']:6.2f} {found['p < .05']:.3f} "
                 f"{time.perf_counter() - started:8.1f}",

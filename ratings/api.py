@@ -49,6 +49,9 @@ class SliceSerializer(serializers.Serializer):
         required=False,
         help_text="The handle of a voter who is left out beside those who are excluded.",
     )
+    helped_by = serializers.CharField(
+        required=False, help_text="The slug of a judge whose verdicts sharpen those of people."
+    )
 
 
 class SimulatedJudges(serializers.Serializer):
@@ -125,12 +128,18 @@ class SetAsideSerializer(serializers.Serializer):
 class SnapshotDetailSerializer(SnapshotSerializer):
     timings = SecondsField(read_only=True, help_text="Seconds per step.")
     set_aside = SetAsideSerializer(many=True, read_only=True)
+    helped = AnyJsonField(
+        read_only=True,
+        help_text="Where a judge's verdicts sharpen people's: lambda (power), what they are worth in votes, "
+        "and rating, lower and upper by people alone (alone), by slug. Else empty.",
+    )
     ratings = RatingSerializer(many=True, read_only=True)
 
     class Meta(SnapshotSerializer.Meta):
         fields = [
             *SnapshotSerializer.Meta.fields,
             "tie_parameter",
+            "helped",
             "set_aside",
             "last_verdict_id",
             "last_retraction_id",
@@ -250,6 +259,11 @@ class LeaderboardFilters(FilterSet):
         field_name="slice__without",
         max_length=120,
         help_text="Without the voter of this handle.",
+    )
+    helped_by = TextFilter(
+        field_name="slice__helped_by",
+        max_length=120,
+        help_text="People's, sharpened by the judge of this slug.",
     )
 
 

@@ -347,7 +347,11 @@ def _n_voters(
 ) -> int:
     """Voters with a verdict; whoever has only opened a ballot isn't one."""
     if slice == Slice(
-        judge=slice.judge, method=slice.method, ridge=slice.ridge, without=slice.without
+        judge=slice.judge,
+        method=slice.method,
+        ridge=slice.ridge,
+        without=slice.without,
+        helped_by=slice.helped_by,
     ):
         voted = Exists(Verdict.objects.filter(voter=OuterRef("pk")))
         voters = Voter.objects.filter(voted, judge_id__in=ids)
@@ -398,6 +402,50 @@ def votes_by_voter(
     rows = _fetch(counted.order_by("pk").values_list("battle_id", "voter_id", "outcome"))
     rows = rows.reshape(-1, 3)
     return rows[np.isin(rows[:, 0], np.fromiter(battles, np.int64))]
+
+
+@dataclass(frozen=True, slots=True)
+class BattlesOfBoth:
+    """One row per battle that either side decided (m,): system indexes, votes (m, 4), the other's mean verdict
+    for A (nan for none), prompt index. In an order that follows from the data alone."""
+
+    a: np.ndarray
+    b: np.ndarray
+    votes: np.ndarray
+    other: np.ndarray
+    prompt: np.ndarray
+
+
+def battles_of_both(
+    *, arena: Arena, slice: Slice, other: Slice, up_to: Cut, system_ids: np.ndarray
+) -> BattlesOfBoth:
+    """The votes of one slice beside the verdicts of another, battle by battle, between these systems."""
+    pairs = _pairs(arena, system_ids)
+    sides = []
+    for side in (slice, other):
+        counted = counted_verdicts(arena=arena, slice=side, up_to=up_to)
+        keys = ("battle_id", "pair_id", "prompt_id", "outcome")
+        rows = _fetch(counted.values_list(*keys).annotate(n=Count("*"))).reshape(-1, 5)
+        sides.append(rows[np.isin(rows[:, 1], pairs[:, 0])])
+    both = np.concatenate(sides)
+    battles, first, at = np.unique(both[:, 0], return_index=True, return_inverse=True)
+    tables = []
+    for rows, place in zip(sides, np.split(at.ravel(), [len(sides[0])]), strict=True):
+        cell = place * 4 + rows[:, 3]
+        tables.append(np.bincount(cell, rows[:, 4], 4 * len(battles)).reshape(-1, 4))
+    votes, theirs = tables
+    said = theirs.sum(axis=1)
+    mean = np.full(len(battles), np.nan)
+    np.divide(theirs @ [1.0, 0.0, 0.5, 0.5], said, out=mean, where=said > 0)
+    a, b = _sides(pairs, both[first, 1], system_ids)
+    _, _, prompt, _ = _prompts(arena, both[first, 2])
+    # Databases number systems differently: the one that comes first by name is A.
+    swapped = a > b
+    a, b = np.where(swapped, b, a), np.where(swapped, a, b)
+    votes = np.where(swapped[:, None], votes[:, [1, 0, 2, 3]], votes)
+    mean = np.where(swapped, 1 - mean, mean)
+    order = np.lexsort((mean, *votes.T, prompt, b, a))
+    return BattlesOfBoth(a[order], b[order], votes[order], mean[order], prompt[order])
 
 
 def joint_digest(*sides: Cells) -> str:

@@ -1,6 +1,6 @@
 """Reads a snapshot as a leaderboard: which rows, in what order, on what scale, and who was left out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ class Row(NamedTuple):
     rating: Rating
     bar: Bar
     opens_tier: bool
+    # Rating and interval by people alone, where a judge helps.
+    alone: list[float] | None = None
 
 
 class LeftOut(NamedTuple):
@@ -117,12 +119,22 @@ def unranked(snapshot: Snapshot) -> QuerySet[Rating]:
     )
 
 
-def rows(ratings: Iterable[Rating], scale: Scale | None, *, by_rank: bool) -> Iterator[Row]:
-    """Ratings as drawn. Only in the order of ranks is there a line between tiers."""
+def rows(
+    ratings: Iterable[Rating],
+    scale: Scale | None,
+    *,
+    by_rank: bool,
+    alone: Mapping[str, list[float]] | None = None,
+) -> Iterator[Row]:
+    """Ratings as drawn. Only in the order of ranks is there a line between tiers.
+
+    ``alone``: of a snapshot that a judge helped, what people alone say, by the system's slug.
+    """
     before = None
     for rating in ratings:
         bar = (scale or Scale(0, 1)).bar(rating.rating, rating.lower, rating.upper)
-        yield Row(rating, bar, by_rank and before is not None and rating.tier != before)
+        opens_tier = by_rank and before is not None and rating.tier != before
+        yield Row(rating, bar, opens_tier, (alone or {}).get(rating.system.slug))
         before = rating.tier
 
 

@@ -71,6 +71,10 @@ class Snapshot(Computation):
         default=list, help_text="Why, with how many verdicts and voters; the reasons with most."
     )
     tie_parameter = models.FloatField(null=True, help_text="Davidson's nu.")
+    helped = models.JSONField(
+        default=dict,
+        help_text="Where a judge's verdicts sharpen people's: what they are worth, and what people alone say.",
+    )
     previous = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
 
     class Meta:

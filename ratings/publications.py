@@ -121,8 +121,9 @@ def mark_stale(*, arena_id: int, judge_ids: Iterable[int]) -> int:
     minute don't make it hot.
     """
     ids = list(judge_ids)
-    affected = Q(judge_id__in=ids)
-    if Judge.objects.filter(pk__in=ids, kind=Judge.Kind.CROWD).exists():
+    judges = dict(Judge.objects.filter(pk__in=ids).values_list("slug", "kind"))
+    affected = Q(judge_id__in=ids) | Q(slice__helped_by__in=list(judges))
+    if Judge.Kind.CROWD in judges.values():
         affected |= Q(counts_people=True)
     known = Publication.objects.filter(affected, arena_id=arena_id)
     n_stale = _make_stale(known)

@@ -9,7 +9,7 @@ from arena.models import Arena, Category
 from judges.models import Judge
 from ratings.slices import METHODS, PEOPLE, Slice, SliceError, voter_ids
 
-KEYS = ("judge", "category", "criterion", "method", "without")
+KEYS = ("judge", "category", "criterion", "method", "helped_by", "without")
 
 
 class JudgeChoice(NamedTuple):
@@ -17,6 +17,7 @@ class JudgeChoice(NamedTuple):
     name: str
     is_simulated: bool
     slugs: tuple[str, ...]  # of the judges behind it
+    is_people: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,12 @@ class Chosen:
     judges: list[JudgeChoice]
     categories: list[Category]
     criteria: list[str]
+    helpers: list[JudgeChoice]  # the judges whose verdicts could sharpen those of people
     query: str  # the query string that chooses the same
+
+    @property
+    def helper(self) -> JudgeChoice | None:
+        return next((one for one in self.helpers if one.value == self.slice.helped_by), None)
 
     @property
     def method(self) -> str:
@@ -41,7 +47,7 @@ class Chosen:
 
 
 def chosen_slice(query: Mapping[str, str], *, arena: Arena) -> Chosen:
-    """Reads judge, category, criterion, method and without; SliceError says which isn't there.
+    """Reads judge, category, criterion, method, helped_by and without; SliceError says which isn't there.
 
     Only what the arena has is accepted: whoever invents values doesn't make us compute anything.
     """
@@ -59,6 +65,12 @@ def chosen_slice(query: Mapping[str, str], *, arena: Arena) -> Chosen:
         raise SliceError(f"This arena has no criterion “{wanted['criterion']}”.")
     if wanted["method"] and wanted["method"] not in METHODS:
         raise SliceError(f"The method is one of {', '.join(METHODS)}, not “{wanted['method']}”.")
+    helpers = [one for one in judges if judge.is_people and not one.is_people]
+    if wanted["helped_by"] and wanted["helped_by"] not in {one.value for one in helpers}:
+        raise SliceError(
+            f"No judge “{wanted['helped_by']}” can help here: people's verdicts can be helped by a judge "
+            "that isn't people."
+        )
     if wanted["without"]:
         voter_ids(arena=arena, judge=judge.value, handle=wanted["without"])
     return Chosen(
@@ -68,12 +80,14 @@ def chosen_slice(query: Mapping[str, str], *, arena: Arena) -> Chosen:
             category=wanted["category"],
             criterion=wanted["criterion"],
             method=wanted["method"] or "bt",
+            helped_by=wanted["helped_by"],
         ),
         judge=judge,
         category=category,
         judges=judges,
         categories=categories,
         criteria=criteria,
+        helpers=helpers,
         query=urlencode({key: value for key, value in wanted.items() if value}),
     )
 
@@ -86,11 +100,15 @@ def judge_choices(arena: Arena) -> list[JudgeChoice]:
     if crowds or not judges:
         simulated = any(crowd.is_simulated for crowd in crowds)
         slugs = tuple(crowd.slug for crowd in crowds)
-        choices.append(JudgeChoice(PEOPLE, "People", simulated, slugs))
+        choices.append(JudgeChoice(PEOPLE, "People", simulated, slugs, is_people=True))
     for judge in judges:
         if judge.slug != PEOPLE and (len(crowds) != 1 or not judge.is_people):
             slugs = (judge.slug,)
-            choices.append(JudgeChoice(judge.slug, str(judge), judge.is_simulated, slugs))
+            choices.append(
+                JudgeChoice(
+                    judge.slug, str(judge), judge.is_simulated, slugs, is_people=judge.is_people
+                )
+            )
     return choices
 
 

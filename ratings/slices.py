@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ class Slice:
     ``shared_with`` keeps only the battles that the other one decided too; ``since`` and ``until`` are ISO
     dates, the second not included. ``method`` is a key of METHODS, ``ridge`` the penalty on log-strengths.
     ``without`` is the handle of a voter whose verdicts are set aside beside those of excluded voters.
+    ``helped_by`` is the slug of a judge whose verdicts sharpen those of ``judge`` (prediction-powered).
     """
 
     judge: str = PEOPLE
@@ -35,12 +36,17 @@ class Slice:
     method: str = "bt"
     ridge: float = 0.0
     without: str = ""
+    helped_by: str = ""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SliceError(f"method: {self.method!r} is not one of {', '.join(METHODS)}.")
         if not 0 <= self.ridge < float("inf"):
             raise SliceError(f"ridge: {self.ridge} is not a number of at least 0.")
+        if self.helped_by and (self.method != "bt" or self.ridge):
+            raise SliceError("helped_by: only plain Bradley-Terry takes the help of a judge.")
+        if self.helped_by and self.helped_by == self.judge:
+            raise SliceError("helped_by: a judge can't help itself; choose another.")
         for name in ("since", "until"):
             value = getattr(self, name)
             try:
@@ -50,8 +56,9 @@ class Slice:
                 raise SliceError(f"{name}: {value!r} is not a date like 2026-01-31.") from None
 
     def as_json(self) -> dict[str, Any]:
-        # Slices were stored before there was "without": where it is empty it isn't part of the identity.
-        return {key: value for key, value in asdict(self).items() if value or key != "without"}
+        # Slices were stored before there were these: where they are empty they aren't part of the identity.
+        later = ("without", "helped_by")
+        return {key: value for key, value in asdict(self).items() if value or key not in later}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Self:
@@ -59,6 +66,11 @@ class Slice:
         if unknown := sorted(set(stored) - known):
             raise SliceError(f"{unknown[0]}: not a part of a slice.")
         return cls(**stored)
+
+    @property
+    def helper(self) -> Self:
+        """What is counted of the judge that helps: everything that it said about the same."""
+        return replace(self, judge=self.helped_by, helped_by="", without="", shared_with="")
 
     @property
     def digest(self) -> str:

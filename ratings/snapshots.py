@@ -1,7 +1,9 @@
 """Leaderboards: from a slice to an immutable snapshot, and back to check it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -9,7 +11,9 @@ from django.db import IntegrityError, transaction
 
 from arena.models import HIDDEN, Arena, System
 from ratings import cells
-from ratings.engine.rate import RatingTable, rate, rate_elo
+from ratings.engine.prediction_powered import BattleRows
+from ratings.engine.rate import RatingTable, rate, rate_elo, rate_powered
+from ratings.engine.scale import PER_LOG_STRENGTH, elo_scale
 from ratings.engine.tallies import Tallies
 from ratings.models import Rating, Snapshot, SnapshotTallies
 from ratings.packed_tallies import pack
@@ -20,6 +24,7 @@ from ratings.version import code_version
 # are enough of them for that to work.
 MIN_PROMPTS_TO_RESAMPLE = 30
 TOLERANCE = 1e-9
+Z_95 = 1.959963984540054
 
 
 def build(
@@ -33,8 +38,9 @@ def build(
     seed = slice.seed if seed is None else seed
     started = perf_counter()
     counted = cells.count(arena=arena, slice=slice)
+    helper = _count_helper(slice, counted, arena=arena)
     timings = {"count": perf_counter() - started}
-    data_digest = counted.digest()
+    data_digest = cells.joint_digest(counted, helper) if helper else counted.digest()
     identity = {
         "arena": arena,
         "slice_digest": slice.digest,
@@ -47,7 +53,14 @@ def build(
     if same:
         return same
     interval = choose_interval(counted, slice)
-    tallies, table = compute(counted, slice=slice, interval=interval, rounds=rounds, seed=seed)
+    helped: dict[str, Any] = {}
+    if slice.helped_by:
+        interval = Snapshot.Interval.SANDWICH
+        tallies, table, helped = compute_helped(
+            counted, arena=arena, slice=slice, rounds=rounds, seed=seed
+        )
+    else:
+        tallies, table = compute(counted, slice=slice, interval=interval, rounds=rounds, seed=seed)
     snapshot = Snapshot(
         **identity,
         slice=slice.as_json(),
@@ -65,6 +78,7 @@ def build(
         set_aside=[group._asdict() for group in counted.set_aside],
         n_ranked=int(np.isfinite(table.rating).sum()),
         tie_parameter=table.nu,
+        helped=helped,
     )
     try:
         return _save(snapshot, system_ids=counted.system_ids, tallies=tallies, table=table)
@@ -101,6 +115,62 @@ def compute(
         seed=seed,
     )
     return tallies, table
+
+
+def _count_helper(
+    slice: Slice, counted: cells.Cells, *, arena: Arena, among: Collection[int] | None = None
+) -> cells.Cells | None:
+    """What the judge that helps has said, up to the same moment; None where none does."""
+    if not slice.helped_by:
+        return None
+    return cells.count(arena=arena, slice=slice.helper, up_to=counted.cut, among=among)
+
+
+def compute_helped(
+    counted: cells.Cells, *, arena: Arena, slice: Slice, rounds: int, seed: int
+) -> tuple[Tallies, RatingTable, dict[str, Any]]:
+    """People's ratings sharpened by a judge, and what its help was worth, ready for JSON."""
+    both = cells.battles_of_both(
+        arena=arena,
+        slice=slice,
+        other=slice.helper,
+        up_to=counted.cut,
+        system_ids=counted.system_ids,
+    )
+    rows = BattleRows(
+        n_systems=len(counted.system_ids),
+        a=both.a,
+        b=both.b,
+        votes=both.votes,
+        judge=both.other,
+        cluster=both.prompt,
+    )
+    table, found = rate_powered(rows, rounds=rounds, seed=seed)
+    alone = elo_scale(found.people_theta)
+    half = Z_95 * PER_LOG_STRENGTH * np.sqrt(np.diag(found.people_covariance))
+    sizes = table.sd[np.isfinite(table.sd)] / (half / Z_95)[np.isfinite(table.sd)]
+    worth = found.worth
+    slugs = dict(System.objects.filter(arena=arena).values_list("pk", "slug"))
+    helped = {
+        "judge": slice.helped_by,
+        "power": found.power,
+        "worth": {
+            "value": worth.value, "lower": worth.lower, "upper": worth.upper,
+            "n": worth.n, "unit": worth.unit, "reason": worth.reason,
+        },
+        "width": float(sizes.mean()) if sizes.size else None,
+        "n_votes": found.n_votes,
+        "n_votes_left_out": found.n_votes_left_out,
+        "n_judged": found.n_judged,
+        "p_random": found.p_random,
+        "by_prompt": found.by_prompt,
+        "alone": {
+            slugs[pk]: [float(alone[at]), float(alone[at] - half[at]), float(alone[at] + half[at])]
+            for at, pk in enumerate(counted.system_ids.tolist())
+            if np.isfinite(alone[at])
+        },
+    }  # fmt: skip
+    return found.tallies, table, helped
 
 
 @transaction.atomic
@@ -191,22 +261,23 @@ def _systems_then(snapshot: Snapshot) -> set[int]:
 def verify(*, snapshot: Snapshot) -> Verification:
     """Count and compute a snapshot again, as the verdicts stood when it was made, and compare."""
     slice = Slice.from_json(snapshot.slice)
+    # Systems may have been published since: their verdicts weren't counted then.
+    among = _systems_then(snapshot)
     counted = cells.count(
         arena=snapshot.arena,
         slice=slice,
         up_to=cells.Cut(
             snapshot.last_verdict_id, snapshot.last_retraction_id, snapshot.last_exclusion_id
         ),
-        # Systems may have been published since: their verdicts weren't counted then.
-        among=_systems_then(snapshot),
+        among=among,
     )
-    _, table = compute(
-        counted,
-        slice=slice,
-        interval=snapshot.interval,
-        rounds=snapshot.rounds,
-        seed=snapshot.seed,
-    )
+    numbers = {"slice": slice, "rounds": snapshot.rounds, "seed": snapshot.seed}
+    helper = _count_helper(slice, counted, arena=snapshot.arena, among=among)
+    if helper:
+        _, table, _ = compute_helped(counted, arena=snapshot.arena, **numbers)
+    else:
+        _, table = compute(counted, interval=snapshot.interval, **numbers)
+    digest = cells.joint_digest(counted, helper) if helper else counted.digest()
     columns = ("rating", "lower", "upper", "sd", "rank_lower", "rank_upper", "tier", "win_rate")
     stored = {row["system_id"]: row for row in snapshot.ratings.values("system_id", *columns)}
     worst = 0.0
@@ -224,7 +295,7 @@ def verify(*, snapshot: Snapshot) -> Verification:
         worst = float("inf")
     return Verification(
         snapshot_id=snapshot.pk,
-        same_data=counted.digest() == snapshot.data_digest,
+        same_data=digest == snapshot.data_digest,
         same_code=code_version() == snapshot.code_version,
         largest_difference=worst,
     )

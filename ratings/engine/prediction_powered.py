@@ -52,7 +52,8 @@ class PredictionPowered:
     """`theta` (K,) with mean 0 over the ranked systems, nan for the others, `covariance` (K, K); the same of
     people alone on the same votes. `power` is lambda: 0 uses people alone. `worth`: how many more votes of
     people would make their intervals as narrow (total variance, taken as falling with the number of votes: on
-    prompts as yet unseen), `n_votes` what they have on battles of the judge. `p_random`: a small p says that people saw other prompts of the pairs than chance gives them.
+    prompts as yet unseen), `n_votes` what they have on battles of the judge. `p_random`: a small p says that
+    people saw other prompts of the pairs than chance gives them.
     """
 
     theta: np.ndarray

@@ -11,6 +11,11 @@ from ratings.engine.bradley_terry import BradleyTerryFit, fit_bradley_terry
 from ratings.engine.comparability import comparability
 from ratings.engine.davidson import DavidsonFit, fit_davidson
 from ratings.engine.elo import elo
+from ratings.engine.prediction_powered import (
+    BattleRows,
+    PredictionPowered,
+    fit_prediction_powered,
+)
 from ratings.engine.ranks import rank_intervals, rank_upper_bound, tiers
 from ratings.engine.sandwich import sandwich_covariance
 from ratings.engine.scale import CENTRE, PER_LOG_STRENGTH, elo_scale
@@ -86,6 +91,31 @@ def rate(
     )
 
 
+def rate_powered(
+    rows: BattleRows, *, rounds: int = 1000, seed: int, level: float = 0.95
+) -> tuple[RatingTable, PredictionPowered]:
+    """People's ratings sharpened by a judge: see `prediction_powered`.
+
+    Replicates, from which intervals and ranks follow, are drawn from the covariance in closed form. The
+    table's `n_verdicts` and records are people's.
+    """
+    started = perf_counter()
+    found = fit_prediction_powered(rows, rounds=rounds, seed=seed, level=level)
+    fitted = perf_counter()
+    table = _table(
+        found.tallies,
+        rating=elo_scale(found.theta),
+        replicates=elo_scale(_normal(found.theta, found.covariance, rounds=rounds, seed=seed)),
+        status=found.comparability.status,
+        level=level,
+        nu=None,
+        iterations=0,
+        started=started,
+        timings={"fit": fitted - started, "intervals": perf_counter() - fitted},
+    )
+    return table, found
+
+
 def rate_elo(
     tallies: Tallies, *, rounds: int = 1000, seed: int, level: float = 0.95
 ) -> RatingTable:
@@ -131,15 +161,23 @@ def _replicates(
         raise ValueError(f"interval must be sandwich, cells or clusters, not {interval!r}.")
     if isinstance(fit, DavidsonFit):
         raise ValueError("The sandwich is that of Bradley-Terry: Davidson's model is resampled.")
-    ranked = fit.comparability.ranked
-    theta = np.full((rounds, len(ranked)), np.nan)
+    return _normal(fit.theta, sandwich_covariance(data, fit), rounds=rounds, seed=seed)
+
+
+def _normal(theta: np.ndarray, covariance: np.ndarray, *, rounds: int, seed: int) -> np.ndarray:
+    """(R, K) draws about strengths (K,), nan where they are."""
+    ranked = np.isfinite(theta)
+    drawn = np.full((rounds, len(ranked)), np.nan)
     if ranked.any():
-        covariance = sandwich_covariance(data, fit)[np.ix_(ranked, ranked)]
         rng = np.random.default_rng(seed)
-        theta[:, ranked] = rng.multivariate_normal(
-            fit.theta[ranked], covariance, rounds, method="eigh", check_valid="ignore"
+        drawn[:, ranked] = rng.multivariate_normal(
+            theta[ranked],
+            covariance[np.ix_(ranked, ranked)],
+            rounds,
+            method="eigh",
+            check_valid="ignore",
         )
-    return theta
+    return drawn
 
 
 def _table(

@@ -123,7 +123,14 @@ def table_context(request: HttpRequest, snapshot: Snapshot) -> dict:
         "page": page,
         "scale": extent.scale,
         "extent": extent,
-        "rows": list(leaderboards.rows(page.object_list, extent.scale, by_rank=by_rank)),
+        "rows": list(
+            leaderboards.rows(
+                page.object_list,
+                extent.scale,
+                by_rank=by_rank,
+                alone=snapshot.helped.get("alone"),
+            )
+        ),
         "by_rank": by_rank,
         "unranked": unranked,
     }
@@ -144,6 +151,7 @@ def _download(wanted: str, place: Arena, chosen: Chosen, state: State) -> HttpRe
         chosen.slice.judge,
         chosen.slice.category,
         chosen.slice.method,
+        chosen.slice.helped_by and f"helped-by-{chosen.slice.helped_by}",
     )
     return snapshot_download(wanted, "-".join(part for part in parts if part), state.snapshot)
 
@@ -159,6 +167,7 @@ def snapshot_download(wanted: str, name: str, snapshot: Snapshot) -> HttpRespons
         "category": snapshot.slice.get("category", ""),
         "criterion": snapshot.slice.get("criterion", ""),
         "method": snapshot.slice.get("method", ""),
+        "helped_by": snapshot.slice.get("helped_by", ""),
         "interval": snapshot.interval,
         "rounds": snapshot.rounds,
         "data_digest": snapshot.data_digest,

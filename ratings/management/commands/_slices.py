@@ -20,6 +20,11 @@ def add_rating_options(parser: CommandParser) -> None:
     parser.add_argument("--until", default="", help="only verdicts cast before this date")
     parser.add_argument("--method", default="bt", choices=METHODS, help="how ratings are fitted")
     parser.add_argument("--without", default="", help="leave out the voter of this handle")
+    parser.add_argument(
+        "--helped-by",
+        default="",
+        help="sharpen people's verdicts by this judge's (prediction-powered)",
+    )
     parser.add_argument("--ridge", type=float, default=0.0, help="penalty on log-strengths")
 
 
@@ -40,7 +45,7 @@ def judge_slug(arena: Arena, named: str) -> str:
 
 
 def slice_of(arena: Arena, options: dict) -> Slice:
-    parts = ("category", "criterion", "since", "until", "method", "ridge", "without")
+    parts = ("category", "criterion", "since", "until", "method", "ridge", "without", "helped_by")
     try:
         wanted = {part: options[part] for part in parts if part in options}
         return Slice(judge=judge_slug(arena, options["judge"]), **wanted)
