@@ -146,7 +146,7 @@ class _Draws:
 
 
 def _widened(prompts: int) -> float:
-    """The t quantile over the normal's, by the first two terms of Cornish and Fisher's expansion, and √C/(C-1)."""
+    """The t quantile over the normal's, by two terms of Cornish and Fisher's expansion, times √(C/(C - 1))."""
     z, df = 1.96, prompts - 1
     t = 1 + (z**2 + 1) / (4 * df) + (5 * z**4 + 16 * z**2 + 3) / (96 * df**2)
     return t * sqrt(prompts / df)
