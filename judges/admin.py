@@ -16,6 +16,7 @@ from judges.models import (
     JudgeCall,
     JudgeRun,
     Preparation,
+    ProbeResult,
     Ranking,
     Retraction,
     Score,
@@ -85,6 +86,13 @@ class PreparationAdmin(Shown, LargeTableAdmin):
     list_display = ["id", "judge", "prompt_id", "battle_id", "output_id", "created_at"]
     list_select_related = ["judge"]
     exact_search = ("judge__slug", "prompt")
+
+
+@admin.register(ProbeResult)
+class ProbeResultAdmin(Shown, LargeTableAdmin):
+    list_display = ["id", "run_id", "battle_id", "probe", "before", "after", "is_fooled"]
+    list_filter = ["is_fooled"]
+    exact_search = ("run", "battle", "probe")
 
 
 @admin.register(JudgeCall)

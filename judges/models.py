@@ -176,6 +176,11 @@ class JudgeRun(Lease):
     examples = models.JSONField(
         default=list, blank=True, help_text="[battle, outcome] that the judge is shown first."
     )
+    probes = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Of a run that casts no verdicts but asks about changed battles: see judges.runs.probing.",
+    )
     budget = models.DecimalField(
         "budget (USD)", max_digits=12, decimal_places=4, null=True, blank=True
     )
@@ -244,6 +249,11 @@ class JudgeRun(Lease):
     def answers(self) -> bool:
         """Whether a system is asked for outputs."""
         return self.system_id is not None
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a judge is asked about battles that were changed. It then casts no verdicts."""
+        return bool(self.probes)
 
     @property
     def makes_calls(self) -> bool:
@@ -381,14 +391,16 @@ class JudgeCall(models.Model):
 
     A battle is asked about once or in both orders, an output once, each as often as the judge repeats itself;
     a preparation (the checklist of a prompt, a battle's adapted reference) comes before either. In a run of a
-    system each prompt is asked once. An open call is claimed for a while by a worker; whose claim ran out it is
-    open to all again.
+    system each prompt is asked once. A run of probes asks about each battle in one order: as it is, the same
+    again, and changed by each ``probe``. An open call is claimed for a while by a worker; whose claim ran out
+    it is open to all again.
     """
 
     class Purpose(models.TextChoices):
         JUDGE = "judge", "Judge"
         PREPARE = "prepare", "Prepare"
         ANSWER = "answer", "Answer"
+        PROBE = "probe", "Probe"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -418,6 +430,10 @@ class JudgeCall(models.Model):
         choices=Verdict.Side.choices, null=True, blank=True
     )
     repetition = models.PositiveIntegerField(default=0)
+    probe = models.CharField(max_length=40, blank=True, help_text="See judges.probes.")
+    changed_side = models.PositiveSmallIntegerField(
+        choices=Verdict.Side.choices, null=True, blank=True
+    )
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     failure = models.CharField(max_length=30, blank=True, help_text="Why it failed, in a word.")
     error = models.TextField(blank=True, help_text="The same in a sentence.")
@@ -489,9 +505,19 @@ class JudgeCall(models.Model):
                 condition=Q(purpose="answer"),
                 name="call_unique_answer",
             ),
+            models.UniqueConstraint(
+                fields=["run", "battle", "probe", "repetition"],
+                condition=Q(purpose="probe"),
+                name="call_unique_probe",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose="probe") & ~Q(probe="")
+                | ~Q(purpose="probe") & Q(probe="", changed_side__isnull=True),
+                name="call_probe_named",
+            ),
             models.CheckConstraint(
                 condition=Q(
-                    purpose="judge",
+                    purpose__in=["judge", "probe"],
                     battle__isnull=False,
                     pair__isnull=False,
                     output__isnull=True,
@@ -573,6 +599,75 @@ class JudgeCall(models.Model):
 
     def __str__(self) -> str:
         return f"Call {self.pk} of run {self.run_id}"
+
+
+class ProbeResult(models.Model):
+    """One battle, decided by a judge as it is and changed by a probe, or asked again as it is. Written once.
+
+    Outcomes are single decisions in the battle's orientation. They are no verdicts, and count in no ranking.
+    """
+
+    arena = models.ForeignKey(
+        Arena, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    run = models.ForeignKey(
+        JudgeRun, models.CASCADE, related_name="probe_results", db_constraint=False, db_index=False
+    )
+    battle = models.ForeignKey(Battle, models.CASCADE, related_name="+", db_constraint=False)
+    pair = models.ForeignKey(
+        Pair, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    prompt = models.ForeignKey(
+        Prompt, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    probe = models.CharField(max_length=40, help_text="See judges.probes.")
+    changed_side = models.PositiveSmallIntegerField(
+        choices=Verdict.Side.choices, null=True, blank=True, help_text="Empty: neither."
+    )
+    before = models.PositiveSmallIntegerField(choices=Outcome.choices)
+    after = models.PositiveSmallIntegerField(choices=Outcome.choices)
+    is_fooled = models.BooleanField(
+        help_text="Whether the change is one that counts against the judge: see judges.probes."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["run", "probe", "id"],
+                condition=Q(is_fooled=True),
+                name="probe_result_fooled",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "battle", "probe"], name="probe_result_unique"),
+            models.CheckConstraint(
+                condition=Q(before__in=Outcome.values, after__in=Outcome.values),
+                name="probe_result_outcomes_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_fooled=False) | ~Q(before=models.F("after")),
+                name="probe_result_fooled_is_changed",
+            ),
+            CompositeForeignKey(
+                fields=["run", "arena"],
+                to="judges.JudgeRun",
+                to_fields=["id", "arena"],
+                name="probe_result_run_in_arena",
+                violation_error_message="The run belongs to another arena.",
+            ),
+            CompositeForeignKey(
+                fields=["battle", "arena", "pair", "prompt"],
+                to="arena.Battle",
+                to_fields=["id", "arena", "pair", "prompt"],
+                name="probe_result_battle",
+                violation_error_message="Arena, pair and prompt must be the battle's.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.probe} of battle {self.battle_id} in run {self.run_id}"
 
 
 class Preparation(models.Model):

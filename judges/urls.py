@@ -9,6 +9,7 @@ from judges import (
     judge_views,
     my_votes_views,
     preview_views,
+    probe_views,
     ranking_views,
     run_views,
     submission_policy_views,
@@ -56,6 +57,9 @@ urlpatterns = [
     ),
     path(
         "a/<dotted:arena>/manage/judges/<dotted:slug>/try/", judge_views.try_judge, name="try-judge"
+    ),
+    path(
+        "a/<dotted:arena>/manage/judges/<dotted:slug>/probe/", probe_views.new, name="probe-judge"
     ),
     path("a/<dotted:arena>/manage/trials/<uuid:key>/", judge_views.trial, name="trial"),
     path("a/<dotted:arena>/vote/", vote_views.vote, name="vote"),

@@ -99,6 +99,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
     "ratings:system-report": ("get", SEES, with_("system")),
     "ratings:system-versions": ("get", SEES, with_("system")),
     "ratings:judge": ("get", SEES, with_("judge")),
+    "ratings:probes": ("get", SEES, with_("asked")),
     "ratings:snapshot": ("get", SEES, with_("snapshot")),
     "judges:vote-cast": ("post", SEES, here),
     "judges:vote-undo": ("post", SEES, here),
@@ -143,6 +144,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
     "judges:trial": ("get", MANAGES, with_("trial")),
     "judges:judge-version": ("get", MANAGES, with_("asked")),
     "judges:try-judge": ("get", MANAGES, with_("asked")),
+    "judges:probe-judge": ("get", MANAGES, with_("asked")),
     "judges:manage-system": ("get", MANAGES, with_("endpoint")),
     "ratings:voter": ("get", MANAGES, with_("voter")),
 }  # fmt: skip

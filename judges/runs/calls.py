@@ -22,13 +22,14 @@ from judges.endpoints.interface import MAYBE_PAID, Failure
 from judges.models import JudgeCall, JudgeRun
 from judges.runs.answers import follow_answers, keep_answers, note_answers
 from judges.runs.preparing import keep_preparations
+from judges.runs.probing import keep_results
 from judges.runs.settling import settle_battles, settle_outputs
 
 LEASE_SECONDS = 60  # renewed while a worker lives; what a killed one left is open again after it
 # At the endpoint, of one call: each may be paid for. As many as judges.endpoints.asking.Patience has.
 MOST_ATTEMPTS = 5
 LONGEST_TEXT = 50_000  # characters of a reply that are kept
-State = JudgeCall.State
+State, PROBE = JudgeCall.State, JudgeCall.Purpose.PROBE
 # What goes wrong with a database that is restarted or busy, and not with what was asked of it.
 PASSING = (InterfaceError, OperationalError)
 
@@ -153,6 +154,8 @@ def store_results(run: int, results: Sequence[Result]) -> int:
     judged = [call for call in answered if call.purpose == JudgeCall.Purpose.JUDGE]
     if prepared := [call for call in answered if call.purpose == JudgeCall.Purpose.PREPARE]:
         keep_preparations(row, prepared)
+    if probed := {call.battle_id for call in answered if call.purpose == PROBE}:
+        keep_results(row, probed)
     if battles := {call.battle_id for call in judged if call.battle_id}:
         row.verdicts_cast += settle_battles(row, battles, at=now)
     if outputs := [call for call in judged if call.output_id]:

@@ -12,6 +12,7 @@ from judges.protocols.interface import Case
 from judges.runs.examples import ExampleOfRun, load_examples
 from judges.runs.hearing import Hears, hearing_of
 from judges.runs.pictures import pictures_of_each
+from judges.runs.probing import shown_answers
 
 
 def fence_of(case: Case) -> str:
@@ -77,6 +78,8 @@ class Materials:
         """A prompt's preparation sees no answers; nobody sees the example of the very prompt."""
         if call.output is not None:
             answers: tuple[str, ...] = (call.output.text,)
+        elif call.probe and call.battle is not None:
+            _, answers = shown_answers(call.battle, call.probe, seed=self.run.probes["seed"])
         elif call.battle is not None:
             answers = (call.battle.output_a.text, call.battle.output_b.text)
             if call.shown_first == Verdict.Side.B:

@@ -8,27 +8,31 @@ from django.db import transaction
 from arena.audit import note
 from judges.models import Judge, JudgeRun
 from judges.runs.programs import start_run
-from judges.runs.selection import checked_selection
-from judges.runs.verbs import plan_run, request_work
+from judges.runs.verbs import checked_subject, plan_run, request_work
 
 State = JudgeRun.State
 
 
 @transaction.atomic
 def plan_once(
-    *, judge: Judge, selection: Mapping[str, Any], limits: Mapping[str, Any], actor: Any
+    *,
+    judge: Judge,
+    selection: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    probes: Mapping[str, Any] | None = None,
+    actor: Any,
 ) -> JudgeRun:
     """What plan_run gives, or the planned run that this account has of the very same. Raises as plan_run does.
 
     ``limits`` are plan_run's budget, max_tokens and max_calls.
     """
     judge = _locked(judge)
-    checked = checked_selection(selection, arena=judge.arena)
+    about = checked_subject(judge, selection, probes)
     there = JudgeRun.objects.filter(judge=judge, state=State.PLANNED, created_by=actor, **limits)
     for run in there:
-        if run.selection == checked:
+        if about == {"selection": run.selection, "probes": run.probes}:
             return run
-    return plan_run(judge=judge, selection=checked, actor=actor, **limits)
+    return plan_run(judge=judge, selection=selection, probes=probes, actor=actor, **limits)
 
 
 @transaction.atomic

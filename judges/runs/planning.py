@@ -103,13 +103,37 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         most_written += wanted * first.max_tokens
         preparations += wanted
     calls = asked + preparations
-    reply, latency, is_measured = usual_call(judge.runs.all())
-    reply = min(reply, size.max_tokens)
-    input_tokens = (length - asked * (size.fixed - usual.fixed)) / BYTES_PER_TOKEN
-    output_tokens = calls * reply
-    seconds = seconds_of(
-        endpoint, calls=calls, latency=latency, tokens=input_tokens + output_tokens
+    return estimate(
+        judge=judge,
+        endpoint=endpoint,
+        battles=battles,
+        calls=calls,
+        preparations=preparations,
+        length=length - asked * (size.fixed - usual.fixed),
+        longest=size.max_tokens,
+        most_cost=cost_of(
+            length + calls * ROLES,
+            asked * size.max_tokens + most_written,
+            endpoint,
+        ),
     )
+
+
+def estimate(
+    *,
+    judge: Judge,
+    endpoint: Endpoint,
+    battles: int,
+    calls: int,
+    preparations: int,
+    length: int,
+    longest: int,
+    most_cost: float,
+) -> RunPlan:
+    """The plan of so many calls whose requests have so many bytes (``length``) in all, and whose replies have
+    ``longest`` tokens at the most."""
+    reply, latency, is_measured = usual_call(judge.runs.all())
+    input_tokens, output_tokens = length / BYTES_PER_TOKEN, calls * min(reply, longest)
     return RunPlan(
         battles=battles,
         calls=calls,
@@ -117,12 +141,10 @@ def plan_of(*, judge: Judge, selection: Mapping[str, Any]) -> RunPlan:
         input_tokens=round(input_tokens),
         output_tokens=round(output_tokens),
         cost=cost_of(input_tokens, output_tokens, endpoint),
-        most_cost=cost_of(
-            length + calls * ROLES,
-            asked * size.max_tokens + most_written,
-            endpoint,
+        most_cost=most_cost,
+        seconds=seconds_of(
+            endpoint, calls=calls, latency=latency, tokens=input_tokens + output_tokens
         ),
-        seconds=seconds,
         is_measured=is_measured,
         warning=warning_of(endpoint),
     )

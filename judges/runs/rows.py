@@ -14,6 +14,7 @@ from judges.models import JudgeCall, JudgeRun, Verdict
 from judges.runs.answers import write_calls
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.preparing import Scope, prepared, subject_of
+from judges.runs.probing import batches_of_battles, calls_about
 from judges.runs.scored import decide_from_scores
 from judges.runs.selection import Chosen, batches_of, chosen, outputs_to_score
 from judges.runs.sizes import (
@@ -77,6 +78,8 @@ def write_round(run: JudgeRun, rows: list[tuple]) -> int:
 def _write_judging(run: JudgeRun) -> int:
     """The calls of a judge's run; how many verdicts follow from scores that are there."""
     run.examples = choose_examples(run.judge)
+    if run.is_probing:
+        return _write(run, batches_of_battles(run))
     return _write(run, chosen(judge=run.judge, selection=run.selection))
 
 
@@ -92,7 +95,9 @@ def _write(run: JudgeRun, batches: Iterable[list[Chosen]]) -> int:
     cast = 0
     first = sizes_of_preparations(protocol, longest_reply=longest_reply)
     for batch in batches:
-        if protocol.judges_battles:
+        if run.is_probing:
+            calls = list(calls_about(run, batch, size))
+        elif protocol.judges_battles:
             calls = list(_of_battles(run, batch, size))
         else:
             calls = list(_of_outputs(run, batch, size))

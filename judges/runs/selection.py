@@ -35,7 +35,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce
 
 from arena.matchmaking import make_battles, plan_pairs
-from arena.models import Arena, Battle, Category, Output, Prompt, System
+from arena.models import HIDDEN, Arena, Battle, Category, Output, Prompt, System
 from judges.models import Judge, JudgeCall, Score, Verdict
 from judges.runs.errors import RunError
 from judges.runs.hearing import all_heard
@@ -174,6 +174,17 @@ _FIELDS = (
 )  # fmt: skip
 
 
+def public_battles(*, judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
+    """The same rows of battles that there are, whether or not the judge has decided them; none of a system
+    that is hidden, since what comes of them is for everybody to see."""
+    hidden = System.objects.filter(arena=judge.arena_id, standing__in=HIDDEN).values("pk")
+    seen = ~Q(system_a__in=hidden) & ~Q(system_b__in=hidden)
+    rows = _battles(judge, selection, seen)
+    if limit := selection.get("limit"):
+        rows = rows.order_by("spread", "output_a_pk", "output_b_pk")[:limit]
+    return rows
+
+
 def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
     decided = [
         ~Exists(
@@ -183,9 +194,12 @@ def _of_battles(judge: Judge, selection: Mapping[str, Any]) -> QuerySet:
         )
         for repetition in range(judge.configuration["repetitions"])
     ]
+    return _battles(judge, selection, _any(decided), *all_heard(judge))
+
+
+def _battles(judge: Judge, selection: Mapping[str, Any], *conditions: Any) -> QuerySet:
     battles = Battle.objects.filter(
-        _any(decided),
-        *all_heard(judge),
+        *conditions,
         _which(selection, system="system_a", opponent="system_b", arena_id=judge.arena_id),
         arena_id=judge.arena_id,
         output_a__isnull=False,

@@ -109,7 +109,7 @@ def led_to(call: JudgeCall, *, run: JudgeRun) -> LedTo:
     same: dict[str, Any] = {"judge": run.judge, "repetition": call.repetition}
     verdicts: list[Verdict] = []
     scores: list[Score] = []
-    if call.purpose == JudgeCall.Purpose.PREPARE:
+    if call.purpose in (JudgeCall.Purpose.PREPARE, JudgeCall.Purpose.PROBE):
         pass
     elif call.battle_id:
         found = Verdict.objects.filter(**about, **same, voter=None)

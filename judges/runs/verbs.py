@@ -22,6 +22,7 @@ from judges.runs.answers import follow_answers, measure_calls, plan_of_answers
 from judges.runs.calls import locked
 from judges.runs.errors import RunError
 from judges.runs.planning import RunPlan, plan_of
+from judges.runs.probing import checked_battles, checked_probes, plan_of_probes, probes_of
 from judges.runs.selection import checked_selection
 
 State = JudgeRun.State
@@ -46,13 +47,15 @@ def plan_run(
     budget: Decimal | None = None,
     max_tokens: int | None = None,
     max_calls: int | None = None,
+    probes: Mapping[str, Any] | None = None,
     actor: Any = None,
 ) -> JudgeRun:
     """A planned run of an LLM judge: nothing is asked before confirm_run.
 
     ``selection`` says which battles (see judges.runs.selection); those that the judge has decided are left
-    out. ``budget`` is in USD. None: no limit. Raises RunError, and ConfigurationError where the judge's
-    protocol changed since it was made.
+    out. ``budget`` is in USD. None: no limit. With ``probes`` (see judges.runs.probing) it asks about battles
+    whether they were decided or not, and casts no verdicts. Raises RunError, and ConfigurationError where the
+    judge's protocol changed since it was made.
     """
     if judge.kind != Judge.Kind.LLM:
         raise RunError(f"{judge} is not an LLM judge: a program is run by start_run.")
@@ -64,16 +67,30 @@ def plan_run(
         arena=judge.arena,
         judge=judge,
         state=State.PLANNED,
-        selection=checked_selection(selection, arena=judge.arena),
         created_by=known,
+        **checked_subject(judge, selection, probes),
         **checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls),
     )
+
+
+def checked_subject(
+    judge: Judge, selection: Mapping[str, Any], probes: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a run is about, as its fields. Raises RunError."""
+    if probes is None:
+        return {"selection": checked_selection(selection, arena=judge.arena), "probes": {}}
+    return {
+        "probes": checked_probes(judge, probes),
+        "selection": checked_battles(selection, arena=judge.arena),
+    }
 
 
 def plan(run: JudgeRun) -> RunPlan:
     """What the run would ask, and its estimated tokens, price and time, as things are now."""
     if run.system is not None:
         return plan_of_answers(system=run.system, selection=run.selection)
+    if run.is_probing:
+        return plan_of_probes(judge=run.judge, selection=run.selection, probes=probes_of(run))
     return plan_of(judge=run.judge, selection=run.selection)
 
 

@@ -27,7 +27,7 @@ from judges.exclusions import exclude_voter
 from judges.llm_judges import make_llm_judge
 from judges.models import CascadeRequest, Judge, JudgeRun, Trial, Voter
 from judges.protocols.interface import Reply
-from judges.runs import confirm_run, pause_run, plan_run
+from judges.runs import cancel_run, confirm_run, pause_run, plan_run
 from judges.runs.calls import Result, store_results
 from judges.runs.rows import make_rows
 from judges.trials import start_trial, work_on_trial
@@ -239,6 +239,7 @@ class World:
     voters: list[Voter]  # the first is excluded
     run: JudgeRun  # of an LLM judge, paused; some of its calls are answered and some failed
     planned: JudgeRun
+    probing: JudgeRun  # of the same judge, cancelled
     trial: Trial  # of the same judge, on one battle
     asked: CascadeRequest  # could not be made
     answering: JudgeRun  # of a system with an endpoint, planned
@@ -281,6 +282,16 @@ def run_a_judge(arena: Arena) -> tuple[JudgeRun, JudgeRun]:
     store_results(run.pk, results)
     pause_run(run=run)
     return run, plan_run(judge=judge, selection={"systems": [arena.systems.first().slug]})
+
+
+def probe_a_judge(judge: Judge) -> JudgeRun:
+    """A run of probes that was cancelled half-way: the judge says that what comes first is better."""
+    names = ["swap", "padding", "attack-praise"]
+    run = confirm_run(run=plan_run(judge=judge, selection={"limit": 20}, probes={"names": names}))
+    make_rows(run)
+    calls = run.calls.order_by("pk").values_list("pk", flat=True)[:70]
+    store_results(run.pk, [Result(call, text="Verdict: A", choice=0) for call in calls])
+    return cancel_run(run=run)
 
 
 class Unreadable:
@@ -377,6 +388,7 @@ def world(transactional_db, settings) -> World:
         voters=voters,
         run=run,
         planned=planned,
+        probing=probe_a_judge(run.judge),
         trial=try_a_judge(run, battle, settings),
         asked=CascadeRequest.objects.create(
             arena=arena,

@@ -40,6 +40,9 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "ratings:judge": lambda world: [
         [world.arena.slug, judge.slug] for judge in (world.judge, world.people)
     ],
+    "ratings:probes": lambda world: [
+        [world.arena.slug, judge.slug] for judge in (world.probing.judge, world.judge)
+    ],
     "ratings:snapshot": lambda world: [[world.arena.slug, world.snapshot.pk]],
     "arena:invitation": lambda world: [[world.invitation]],
     "account_login": lambda world: [[]],
@@ -91,11 +94,14 @@ SIGNED_IN: dict[str, Callable[[World], list[list]]] = {
     "judges:cascade-request": lambda world: [[world.arena.slug, world.asked.key]],
     "judges:judge-version": lambda world: [[world.arena.slug, world.run.judge.slug]],
     "judges:try-judge": lambda world: [[world.arena.slug, world.run.judge.slug]],
+    "judges:probe-judge": lambda world: [[world.arena.slug, world.run.judge.slug]],
+    "ratings:probes": lambda world: [[world.arena.slug, world.run.judge.slug]],
     "judges:trial": lambda world: [[world.arena.slug, world.trial.key]],
     "judges:runs": lambda world: [[world.arena.slug]],
     "judges:run-new": lambda world: [[world.arena.slug]],
     "judges:run": lambda world: [
-        [world.arena.slug, run.pk] for run in (world.run, world.planned, world.answering)
+        [world.arena.slug, run.pk]
+        for run in (world.run, world.planned, world.answering, world.probing)
     ],
     "judges:run-calls": lambda world: [[world.arena.slug, world.run.pk]],
     "judges:call": lambda world: [[world.arena.slug, world.run.calls.earliest("pk").pk]],

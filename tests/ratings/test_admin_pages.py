@@ -41,6 +41,7 @@ from judges.models import (
     JudgeRun,
     Outcome,
     Preparation,
+    ProbeResult,
     Ranking,
     Retraction,
     Score,
@@ -185,6 +186,10 @@ def add_run(arena: Arena, judge: Judge) -> None:
         arena=arena, judge=judge, prompt=prompt, checklist=["Does it rhyme?"]
     )
     battle = Battle.objects.filter(arena=arena).first()
+    ProbeResult.objects.create(
+        arena=arena, run=run, battle=battle, pair=battle.pair, prompt=battle.prompt, probe="swap",
+        before=0, after=1, is_fooled=True,
+    )  # fmt: skip
     Trial.objects.create(
         arena=arena, judge=judge, battle=battle, key=uuid.uuid4(), configuration={}
     )
