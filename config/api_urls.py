@@ -25,6 +25,7 @@ from judges.api_submission_policy import SubmissionPolicies
 from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
+from ratings.api_probes import ProbeReports, ProbeResults
 
 arenas = SimpleRouter()
 arenas.register("arenas", Arenas, basename="api-arenas")
@@ -40,6 +41,8 @@ for view_set in (
     LeaderboardViewSet,
     SnapshotViewSet,
     JudgeReportViewSet,
+    ProbeReports,
+    ProbeResults,
     SystemEndpoints,
     AnswerRuns,
     Submissions,

@@ -360,6 +360,8 @@ SPECTACULAR_SETTINGS = {
         "SubmissionState": "arena.models.Submission.State",
         "JudgeKind": "judges.models.Judge.Kind",
         "MadeKind": "judges.api_judges.MADE",
+        "OutcomeEnum": "judges.api.OUTCOME_NAMES",
+        "ShownFirstEnum": "judges.api.SIDE_NAMES",
     },
 }
 

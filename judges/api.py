@@ -26,13 +26,20 @@ from judges.models import Judge, Outcome, Verdict, VerdictTrace, Voter
 OUTCOMES = {outcome.name: outcome.value for outcome in Outcome}
 
 
+def names_of(of: type[IntegerChoices]) -> list[tuple[str, str]]:
+    return [(choice.name, str(choice.label)) for choice in of]
+
+
+# The schema gives each of these sets one name, whatever the fields are called.
+OUTCOME_NAMES, SIDE_NAMES = names_of(Outcome), names_of(Verdict.Side)
+
+
 class NameOf(serializers.ChoiceField):
     """The name of an integer choice: A and not 0."""
 
     def __init__(self, of: type[IntegerChoices], **kwargs: Any) -> None:
         self.names = {choice.value: choice.name for choice in of}
-        choices = [(choice.name, choice.label) for choice in of]
-        super().__init__(choices=choices, read_only=True, **kwargs)
+        super().__init__(choices=names_of(of), read_only=True, **kwargs)
 
     def to_representation(self, value: int | None) -> str | None:
         return None if value is None else self.names[value]

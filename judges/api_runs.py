@@ -89,6 +89,10 @@ class RunSerializer(RowSerializer):
         help_text="Of a run until intervals are narrow: rounds and battles so far, the widest interval in "
         "rating points and whose it is, and at the end what was said.",
     )
+    probes = AnyJsonField(
+        read_only=True,
+        help_text="Of a run that casts no verdicts but asks with probes: their names and the seed.",
+    )
     by = serializers.SerializerMethodField(
         help_text="The account's e-mail address, or its name; empty where a command did it."
     )
@@ -96,9 +100,9 @@ class RunSerializer(RowSerializer):
     class Meta:
         model = JudgeRun
         fields = [
-            "id", "subject", "kind", "state", "selection", "rounds", "total", "done", "failed", "verdicts_cast",
-            "from_cache", "calls_made", "input_tokens", "output_tokens", "cost", *LIMITS, "error", "by",
-            "created_at", "started_at", "finished_at",
+            "id", "subject", "kind", "state", "selection", "rounds", "probes", "total", "done", "failed",
+            "verdicts_cast", "from_cache", "calls_made", "input_tokens", "output_tokens", "cost", *LIMITS,
+            "error", "by", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
 
     def get_subject(self, run: JudgeRun) -> str:
@@ -211,6 +215,12 @@ class RunBody(RunLimitsBody):
         help_text="`battles` (existing, voted or all), `systems`, `pairs`, `categories`, `prompts`, "
         "`limit`, `failed_of`. Nothing: all battles. A program takes none.",
     )
+    probes = AnObject(
+        required=False,
+        help_text="`names` of probes and a `seed` (1 unless told): it then asks about battles as they are, the "
+        "same again, and changed by each, and casts no verdicts. `selection` is then of battles that there "
+        "are, 100 of them unless its `limit` says otherwise.",
+    )
 
 
 class RetryBody(Body):
@@ -296,7 +306,15 @@ class Runs(OfMaintainers, WritesOnce, ReadOnlyViewSet):
         actor, selection = self.request.user, sent["selection"]
         judge = row_named(Judge, place, sent["judge"], "judge")
         if judge.kind != Judge.Kind.PROGRAM:
-            return plan_once(judge=judge, selection=selection, limits=limits, actor=actor)
+            return plan_once(
+                judge=judge,
+                selection=selection,
+                limits=limits,
+                probes=sent.get("probes"),
+                actor=actor,
+            )
+        if "probes" in sent:
+            raise RunError("Probes ask an LLM judge: a program's rules can be read.")
         if selection or any(limits.values()):
             raise RunError(
                 "A program judges every battle that it hasn't decided, and costs nothing: leave selection and "
@@ -348,6 +366,9 @@ class CallSerializer(RowSerializer):
     battle = id_of(allow_null=True, help_text="The id of the battle, where it is about one.")
     output = id_of(allow_null=True, help_text="The id of the output, where it is about one alone.")
     shown_first = NameOf(Verdict.Side, allow_null=True, help_text="Which side was shown first.")
+    changed_side = NameOf(
+        Verdict.Side, allow_null=True, help_text="Of a probe, whose answer was changed."
+    )
     outcome = serializers.SerializerMethodField(
         help_text="What was chosen, in the battle's orientation: A, B, TIE or BOTH_BAD."
     )
@@ -357,7 +378,8 @@ class CallSerializer(RowSerializer):
     class Meta:
         model = JudgeCall
         fields = [
-            "id", "purpose", "state", "prompt", "battle", "output", "shown_first", "repetition", "choice",
+            "id", "purpose", "state", "prompt", "battle", "output", "shown_first", "repetition", "probe",
+            "changed_side", "choice",
             "outcome", "score", "confidence", "text", "parse", "failure", "error", "input_tokens",
             "output_tokens", "cost", "latency_ms", "from_cache", "attempts", "finished_at",
         ]  # fmt: skip

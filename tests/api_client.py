@@ -13,7 +13,7 @@ from arena.submissions.verbs import submit
 from judges.cascades.making import Terms, Tier
 from judges.cascades.requests import request_cascade
 from judges.llm_judges import make_llm_judge
-from judges.models import Judge, JudgeCall, JudgeRun, VerdictTrace
+from judges.models import Judge, JudgeCall, JudgeRun, ProbeResult, VerdictTrace
 from judges.runs import edit_checklist, plan_run
 from judges.trials import start_trial
 from judges.voting import retract_verdict
@@ -89,6 +89,19 @@ def make_asked_judge(arena: Arena) -> JudgeRun:
         shown_first=0,
     )
     return run
+
+
+def make_probed(arena: Arena) -> dict[str, dict[str, int]]:
+    """A run of probes that compared one battle; where to find it and the comparison, by noun."""
+    judge, battle = arena.judges.filter(kind="llm").first(), arena.battles.first()
+    run = JudgeRun.objects.create(
+        arena=arena, judge=judge, probes={"names": ["swap"], "seed": 1, "version": 1}
+    )
+    result = ProbeResult.objects.create(
+        arena=arena, run=run, battle=battle, pair=battle.pair, prompt=battle.prompt, probe="swap",
+        changed_side=1, before=0, after=1, is_fooled=True,
+    )  # fmt: skip
+    return {"probe-reports": {"id": run.pk}, "probe-results": {"id": result.pk}}
 
 
 def make_jobs(arena: Arena) -> dict[str, int]:

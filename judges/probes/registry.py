@@ -89,6 +89,14 @@ PROBES: dict[str, Probe] = {
             swaps=True,
         ),
         Probe(
+            name="symbols",
+            title="Symbols",
+            what="The answers are called 1 and 2 instead of A and B.",
+            counts=Counts.ANY,
+            source="arXiv 2410.02736 has no probe of it",
+            relabels=True,
+        ),
+        Probe(
             name="padding",
             title="Padding",
             what="An answer is made up to twice as long with sentences that say nothing.",

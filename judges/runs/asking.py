@@ -42,6 +42,7 @@ from judges.runs.preparing import (
     subject_of,
     with_preparation,
 )
+from judges.runs.probing import protocol_for
 
 TURN_SECONDS = 60  # then the worker takes whatever else waits in the queue
 RENEWALS = 6  # of a lease before it runs out, while nothing comes
@@ -200,8 +201,9 @@ class _JudgeTurn(Turn):
         case = self.with_preparations(call, about)
         if call.purpose == JudgeCall.Purpose.PREPARE:
             return await self.prepare(asker, call, case)
-        request = self.protocol.render(case, fence=fence_of(case))
-        read = self.protocol.read
+        protocol = protocol_for(call, self.protocol)
+        request = protocol.render(case, fence=fence_of(case))
+        read = protocol.read
         if case.checklist:
             read = partial(read, questions=case.checklist)
         answer, reading = await asker.ask(

@@ -28,6 +28,8 @@ from judges.probes import (
     is_fooled,
     probes_named,
 )
+from judges.probes.symbols import Relabelled, can_be_relabelled
+from judges.protocols.interface import JudgeProtocol
 from judges.runs.errors import RunError
 from judges.runs.examples import choose_examples, load_examples
 from judges.runs.planning import RunPlan, estimate
@@ -74,6 +76,11 @@ def checked_probes(judge: Judge, probes: Mapping[str, Any]) -> dict[str, Any]:
         found = probes_named(names)
     except ProbeError as error:
         raise RunError(str(error)) from error
+    if any(probe.relabels for probe in found) and not can_be_relabelled(protocol):
+        raise RunError(
+            f"{judge} can't be asked with other symbols: its model replies with one letter, or a criterion "
+            "has one in its name. Leave out symbols."
+        )
     return {"names": [probe.name for probe in found], "seed": seed, "version": VERSION}
 
 
@@ -214,6 +221,12 @@ def shown_answers(battle: Battle, name: str, *, seed: int) -> tuple[int, tuple[s
     return probe.first(draw), probe.shown(answers, draw)
 
 
+def protocol_for(call: JudgeCall, protocol: JudgeProtocol) -> JudgeProtocol | Relabelled:
+    """How the call is asked and read: otherwise than its judge does only with a probe of symbols."""
+    probe = PROBES.get(call.probe)
+    return Relabelled(protocol) if probe is not None and probe.relabels else protocol
+
+
 # --- what comes of them -----------------------------------------------------------------------------------
 
 
@@ -272,12 +285,8 @@ def _outcome(call: JudgeCall) -> Outcome:
     return outcome_of(call.choice, call.shown_first)
 
 
-def probing_runs(judge: Judge) -> QuerySet[JudgeRun]:
-    """The judge's runs of probes that were confirmed, the latest first."""
-    return (
-        JudgeRun.objects.filter(judge=judge)
-        .exclude(probes={})
-        .exclude(state=JudgeRun.State.PLANNED)
-        .exclude(state=JudgeRun.State.CANCELLED, total=0)
-        .order_by("-pk")
-    )
+def begun(runs: QuerySet[JudgeRun]) -> QuerySet[JudgeRun]:
+    """Those of them that ask with probes and were confirmed: what others than maintainers know of."""
+    planned = {"state": JudgeRun.State.PLANNED}
+    never = {"state": JudgeRun.State.CANCELLED, "total": 0}
+    return runs.exclude(probes={}).exclude(**planned).exclude(**never)

@@ -25,6 +25,7 @@ from judges.runs.preparing import (
     subject_of,
     with_preparation,
 )
+from judges.runs.probing import protocol_for
 
 MOST_OTHERS = 2 * MOST_REPETITIONS
 
@@ -145,7 +146,7 @@ def _request(call: JudgeCall, run: JudgeRun) -> Request:
         if request is None:
             raise MissingInput(f"{protocol.name} needs no preparation of this.")
         return request
-    return protocol.render(case, fence=fence_of(case))
+    return protocol_for(loaded, protocol).render(case, fence=fence_of(case))
 
 
 def _message(message: Mapping[str, Any]) -> Message:

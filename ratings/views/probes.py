@@ -13,7 +13,7 @@ from arena.markdown import printable
 from arena.models import Arena, Membership
 from judges.models import Judge, JudgeRun, Outcome
 from judges.probes import PROBES
-from judges.runs.probing import probing_runs
+from judges.runs.probing import begun
 from judges.runs.progress import progress_of
 from judges.selections import id_from
 from ratings.probes import Probed, fooled_page, probed, sentences
@@ -54,7 +54,7 @@ def probes(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
 
 def _chosen(request: HttpRequest, judge: Judge) -> tuple[JudgeRun | None, list[JudgeRun]]:
     """The run that the address names, else the latest; and the runs to choose from."""
-    found = probing_runs(judge)
+    found = begun(JudgeRun.objects.filter(judge=judge)).order_by("-pk")
     runs = list(found[:RUNS_LISTED])
     if "run" not in request.GET:
         return (runs[0] if runs else None), runs

@@ -131,12 +131,13 @@ def test_the_examples_of_judging_make_a_judge_and_a_run(db, settings, monkeypatc
 
     def number(word: str) -> str:
         run = JudgeRun.objects.first()
-        return word.replace("/runs/1/", f"/runs/{run and run.pk}/")
+        return re.sub(r"(/runs/|/probe-reports/|run=)[12]\b", rf"\g<1>{run and run.pk}", word)
 
     if language == "curl":
         answers = [run([number(word) for word in words], token) for words in commands(JUDGING)]
-        assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200]
+        assert [answer.status_code for answer in answers] == [201, 201, *[200] * 4, 201, *[200] * 3]
         planned, state = answers[2].json(), answers[4].json()["state"]
+        assert (answers[8].json()["state"], answers[9].json()["results"]) == ("queued", [])
         assert planned["battles"] == 36
         assert state == "queued"
         return

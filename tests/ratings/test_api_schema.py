@@ -41,6 +41,7 @@ from tests.api_client import (
     NOWHERE,
     make_asked_judge,
     make_jobs,
+    make_probed,
     make_published_arena,
     make_submission,
 )
@@ -112,7 +113,8 @@ def operation_of(name: str) -> dict:
 def test_every_noun_is_there_as_a_list_and_one_by_one():
     nouns = {
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge-reports", "derivations", "submissions", *FOR_MAINTAINERS,
+        "snapshots", "judge-reports", "derivations", "probe-reports", "probe-results", "submissions",
+        *FOR_MAINTAINERS,
     }  # fmt: skip
     found = set(READS)
     for noun in nouns:
@@ -157,6 +159,7 @@ def real(db, settings) -> dict[str, dict[str, str | int]]:
         "leaderboards": {"id": Publication.objects.filter(kind="leaderboard").first().pk},
         "snapshots": {"id": Snapshot.objects.first().pk},
         "judge-reports": {"id": JudgeReport.objects.get().pk},
+        **make_probed(arena),
         "submission-policy": {},
         "derivations": {
             "slug": make_jury(
