@@ -162,7 +162,8 @@ def fit_prediction_powered(
         n_votes=n_votes,
         n_votes_left_out=left_out,
         n_judged=len(judge),
-        p_random=_p_random(control),
+        # Battles on one prompt aren't independent: with few prompts there is no such test.
+        p_random=_p_random(control) if by_prompt else None,
         by_prompt=by_prompt,
         tallies=tallies,
     )
