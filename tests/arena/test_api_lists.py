@@ -198,3 +198,11 @@ def test_a_failure_says_nothing_of_the_inside_and_is_logged(small_arena, monkeyp
     assert response.headers["Content-Type"] == "application/problem+json"
     assert b"hunter2" not in response.content
     assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_method_that_is_not_there_is_said_before_its_parameters(client, db):
+    arena = cast.make_arena()
+    for method in ("TRACE", "PUT"):
+        response = client.generic(method, f"/api/v1/arenas/{arena.slug}/battles/?limit=5&after=1")
+        assert response.status_code == 405
+        assert response.headers["Content-Type"] == "application/problem+json"
