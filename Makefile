@@ -66,6 +66,8 @@ bench:  ## the engine against its peers, imports, a rebuild, drawing battles, vo
 	.venv/bin/python -m benchmarks.placement --quick
 	.venv/bin/python -m benchmarks.submitting --submissions 20
 	.venv/bin/python -m benchmarks.judging
+	.venv/bin/python -m benchmarks.fragility
+	.venv/bin/python -m benchmarks.mixed_evidence --runs 60
 	.venv/bin/python -m benchmarks.rounds --runs 100
 	.venv/bin/python -m benchmarks.judging --calls 20000 --memory
 

@@ -158,6 +158,7 @@ RUN_WORKERS = env.number("JURYBOX_RUN_WORKERS", 1, at_least=1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ratings.tasks.sweep", "schedule": SWEEP_SECONDS},
     "sweep-runs": {"task": "judges.tasks.sweep_runs", "schedule": SWEEP_SECONDS},
+    "sweep-fragility": {"task": "ratings.tasks.sweep_fragility", "schedule": SWEEP_SECONDS},
     "sweep-rounds": {"task": "ratings.tasks.sweep_rounds", "schedule": SWEEP_SECONDS},
     "sweep-submissions": {"task": "ratings.tasks.sweep_submissions", "schedule": SWEEP_SECONDS},
     "sweep-requests": {"task": "judges.tasks.sweep_requests", "schedule": SWEEP_SECONDS},

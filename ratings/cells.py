@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from arena.access import unseen_pairs
 from arena.models import HIDDEN, Arena, Battle, Pair, Prompt, System
@@ -446,6 +447,31 @@ def battles_of_both(
     mean = np.where(swapped, 1 - mean, mean)
     order = np.lexsort((mean, *votes.T, prompt, b, a))
     return BattlesOfBoth(a[order], b[order], votes[order], mean[order], prompt[order])
+
+
+class VerdictRows(NamedTuple):
+    """One entry per verdict, in the order in which they were stored: ids, system indexes, the outcome; voter -1
+    where it isn't known."""
+
+    pk: np.ndarray
+    battle: np.ndarray
+    prompt: np.ndarray
+    voter: np.ndarray
+    outcome: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+
+
+def verdict_rows(*, arena: Arena, slice: Slice, up_to: Cut, system_ids: np.ndarray) -> VerdictRows:
+    """Every verdict of a slice between these systems."""
+    counted = counted_verdicts(arena=arena, slice=slice, up_to=up_to).order_by("pk")
+    keys = ("pk", "pair_id", "battle_id", "prompt_id", "outcome")
+    rows = _fetch(counted.values_list(*keys, Coalesce("voter_id", -1))).reshape(-1, 6)
+    pairs = _pairs(arena, system_ids)
+    rows = rows[np.isin(rows[:, 1], pairs[:, 0])]
+    a, b = _sides(pairs, rows[:, 1], system_ids)
+    pk, _, battle, prompt, outcome, voter = rows.T
+    return VerdictRows(pk, battle, prompt, voter, outcome, a, b)
 
 
 def joint_digest(*sides: Cells) -> str:

@@ -292,6 +292,29 @@ class Publication(Lease):
         return self.stale_since is not None or self.claimed_until is not None
 
 
+class Fragility(Lease):
+    """How little would have to be otherwise for the top of a snapshot to be another one. Computed once."""
+
+    snapshot = models.OneToOneField(Snapshot, models.CASCADE, related_name="fragility")
+    figures = models.JSONField(default=dict)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    computed_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0, help_text="How long computing it took.")
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "fragilities"
+        indexes = [
+            models.Index(
+                fields=["asked_at"], condition=Q(computed_at=None), name="fragility_not_computed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Fragility of snapshot {self.snapshot_id}"
+
+
 class RankingReport(Lease):
     """What an arena's rankings of several outputs come to, kept current like a publication."""
 

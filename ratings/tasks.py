@@ -34,6 +34,21 @@ def sweep_rankings() -> int:
 
 
 @shared_task
+def refresh_fragility(key: int) -> bool:
+    from ratings import fragility
+
+    return fragility.refresh(key)
+
+
+@shared_task
+def sweep_fragility() -> int:
+    """Compute the fragilities whose message or worker was lost."""
+    from ratings import fragility
+
+    return fragility.sweep()
+
+
+@shared_task
 def answer_run(key: int) -> bool:
     from ratings import rounds
 

@@ -2,6 +2,7 @@ from django.urls import path
 
 from arena import addresses  # noqa: F401 (registers the converter)
 from ratings.views import (
+    fragility,
     history,
     judges,
     leaderboards,
@@ -37,6 +38,7 @@ urlpatterns = [
     path("a/<dotted:arena>/leaderboard/top/", leaderboards.top, name="top"),
     path("a/<dotted:arena>/leaderboard/standing/", leaderboards.standing, name="standing"),
     path("a/<dotted:arena>/rankings/", rankings.rankings, name="rankings"),
+    path("a/<dotted:arena>/fragility/", fragility.fragility, name="fragility"),
     path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
     path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
     path(

@@ -81,7 +81,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
             "judges:data-archive", "judges:data-archive-parquet", "judges:vote", "judges:rank",
             "ratings:citation", "ratings:feed", "ratings:history", "ratings:history-csv",
             "ratings:judges", "ratings:leaderboard", "ratings:leaderboard-csv", "ratings:leaderboard-json",
-            "ratings:matrix", "ratings:rankings", "ratings:standing", "ratings:top",
+            "ratings:fragility", "ratings:matrix", "ratings:rankings", "ratings:standing", "ratings:top",
         ),
         ("get", SEES, here),
     ),

@@ -35,6 +35,7 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "ratings:system-disagreements": lambda world: [[world.arena.slug, world.system.slug]],
     "ratings:system-versions": lambda world: [[world.arena.slug, world.system.slug]],
     "ratings:rankings": lambda world: [[world.arena.slug]],
+    "ratings:fragility": lambda world: [[world.arena.slug]],
     "ratings:matrix": lambda world: [[world.arena.slug]],
     "ratings:judges": lambda world: [[world.arena.slug]],
     "ratings:judge": lambda world: [

@@ -82,7 +82,7 @@ def test_prompts_and_voters_are_removed_whole(top):
     fit = fitted(verdicts)
     found = fewest_removed(verdicts, fit, unit=units, top=top)
     proof(verdicts, fit, units, found, top)
-    assert 0 <= found.units.min()
+    assert found.units.min() >= 0
     # Fewer whole prompts than single verdicts are needed, and more verdicts in all.
     single = fewest_removed(verdicts, fit, top=top)
     assert len(found.units) <= len(single.units) <= found.n_verdicts
