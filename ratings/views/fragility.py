@@ -17,6 +17,8 @@ from ratings.views.leaderboards import chosen_or_404
 
 # A row of what would have to go, or of what was left out: so many are on the page.
 SHOWN = 20
+# A rating that moves so far, in points, has no finite end.
+FAR = 1500
 
 
 class Change(NamedTuple):
@@ -26,6 +28,10 @@ class Change(NamedTuple):
     leaves: list[System]
     enters: list[System]
     rows: list[dict[str, Any]]
+
+    @property
+    def noun(self) -> str:
+        return self.figures["unit"].removesuffix("s")
 
     @property
     def share(self) -> float:
@@ -88,7 +94,10 @@ def _shown(place: Arena, found: Fragility) -> dict[str, Any]:
             (
                 name,
                 group,
-                [row | {"first": systems.get(row["first"])} for row in group["rows"][:SHOWN]],
+                [
+                    row | {"first": systems.get(row["first"]), "is_far": row["shift"] > FAR}
+                    for row in group["rows"][:SHOWN]
+                ],
             )
             for name, group in figures["left_out"].items()
         ],
