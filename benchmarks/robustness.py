@@ -17,7 +17,7 @@ from ratings.engine.robustness import robustness
 from tests.engine.probed_judges import probed
 
 FIGURES = ("unchanged", "retest", "beyond_noise")
-SIZES = ((15, 1), (40, 1), (100, 1), (40, 5))
+SIZES = ((15, 1), (15, 5), (40, 1), (100, 1), (40, 5))
 JUDGES = (
     ("steady, no weakness", 0.0, 0.0, 0.0),
     ("noisy, no weakness", 0.15, 0.0, 0.0),

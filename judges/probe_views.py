@@ -42,8 +42,8 @@ class ProbesForm(LimitsForm):
         max_value=MOST_BATTLES,
         initial=USUAL_BATTLES,
         label="How many battles",
-        help_text="A sample spread over all of them. A hundred tell ten points of weakness from noise; each "
-        "costs two calls and one more for each probe.",
+        help_text="A sample spread over all of them. The more, the smaller a weakness can be told from noise; "
+        "each costs two calls and one more for each probe.",
     )
     seed = forms.IntegerField(
         min_value=0,

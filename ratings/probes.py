@@ -18,9 +18,10 @@ NO_SIDE = -1
 
 @dataclass(frozen=True, slots=True)
 class ProbeRow:
-    """One probe of a run. Figures are those of ratings.engine.robustness, as plain dicts."""
+    """One probe of a run. Figures are those of ratings.engine.robustness, as plain dicts: rows are kept in
+    the cache, so they hold nothing but data."""
 
-    probe: Probe
+    name: str
     n: int  # battles that were compared so far
     n_fooled: int
     unchanged: dict[str, Any]
@@ -30,6 +31,10 @@ class ProbeRow:
     p_towards: float | None
     n_towards: int
     n_away: int
+
+    @property
+    def probe(self) -> Probe:
+        return PROBES[self.name]
 
     @property
     def is_weak(self) -> bool:
@@ -42,12 +47,20 @@ class ProbeRow:
         """Whether changes go to the changed answer more often than a coin would send them there."""
         return self.p_towards is not None and self.p_towards < 0.05 and self.n_towards > self.n_away
 
+    @property
+    def p(self) -> str:
+        if self.p_towards is None:
+            return ""
+        return (
+            "p < .001" if self.p_towards < 0.001 else f"p {self.p_towards:.3f}".replace("0.", ".")
+        )
+
     def as_dict(self) -> dict[str, Any]:
         figures = {
             name: getattr(self, name) for name in ("unchanged", "retest", "beyond_noise", "towards")
         }
         return {
-            "probe": self.probe.name,
+            "probe": self.name,
             "title": self.probe.title,
             "what": self.probe.what,
             "counts_as_fooled": str(self.probe.counts),
@@ -125,7 +138,7 @@ def _computed(run: JudgeRun, arena: Arena) -> Probed:
         )
         rows.append(
             ProbeRow(
-                probe=PROBES[name],
+                name=name,
                 n=len(found[name]),
                 n_fooled=sum(row[-1] for row in found[name]),
                 **asdict(figures),
@@ -143,10 +156,10 @@ def sentences(found: Probed) -> list[str]:
     """What it comes to, in plain words."""
     retest = found.retest["value"]
     if retest is None:
-        return [f"Too little has been compared to say anything: {found.retest['reason']}"]
+        return ["Too little has been compared yet to say anything"]
     said = [
-        f"Asked the very same again, the judge decides the same on {retest:.0%} of "
-        f"{found.retest['n']:,} battles: whatever is below that for no other reason is its own noise"
+        f"Asked the very same again, the judge decides the same on {100 * retest:.0f} % of "
+        f"{found.retest['n']:,} battles: the rest is its own noise, and only what goes beyond it is weakness"
     ]
     known = [row for row in found.rows if row.beyond_noise["value"] is not None]
     weak = sorted((row for row in known if row.is_weak), key=lambda row: -row.beyond_noise["value"])

@@ -61,8 +61,8 @@ def robustness(
     which side was perturbed (0, 1, or NO_SIDE), ``prompt`` (n,) any integers.
 
     Intervals: a Bayesian bootstrap of prompts where MIN_PROMPTS and MIN_MOVED allow it, else Wilson's
-    (1927), and Agresti and Min's (2005) for the difference, with each prompt counted as one battle: on the
-    safe side where prompts hold several. The sign test needs no such care: which side was perturbed was
+    (1927), and Agresti and Min's (2005) for the difference, on the effective number of battles where prompts
+    hold several (``_effective``). The sign test needs no such care: which side was perturbed was
     drawn for each battle by itself, so under "the perturbed side does not matter" each change falls to it
     with probability one half, however battles depend on each other. ValueError for arrays that don't fit.
     """
@@ -152,6 +152,22 @@ def _widened(prompts: int) -> float:
     return t * sqrt(prompts / df)
 
 
+def _effective(values: np.ndarray, prompt: np.ndarray) -> float:
+    """How many independent battles would give their mean the variance that it has: by sums over prompts, as
+    Korn and Graubard (1998) have it, with t for the normal's quantile. Never more than there are battles, and
+    the number of prompts where fewer than MIN_MOVED of these hold anything but the usual."""
+    _, index, n = np.unique(prompt, return_inverse=True, return_counts=True)
+    if n.max() == 1:
+        return len(values)
+    prompts, mean = len(n), values.mean()
+    moved = np.bincount(index, weights=values != np.round(mean))
+    sums = np.bincount(index, weights=values) - mean * n
+    if np.count_nonzero(moved) < MIN_MOVED or not sums.any():
+        return prompts
+    variance = (sums @ sums) / len(values) ** 2 * _widened(prompts) ** 2
+    return min(len(values), values.var() / variance)
+
+
 def _too_few(n: int) -> Figure:
     reason = f"Only {n} battles were asked about both ways; at least {MIN_BATTLES} are needed."
     return missing(n=n, unit="battles", reason=reason)
@@ -163,7 +179,7 @@ def _share(stayed: np.ndarray, prompt: np.ndarray, draws: _Draws) -> Figure:
         return _too_few(n)
     share = float(stayed.mean())
     bounds = draws.interval(stayed, prompt)
-    lower, upper = bounds or wilson(share, len(np.unique(prompt)), level=draws.level)
+    lower, upper = bounds or wilson(share, _effective(stayed, prompt), level=draws.level)
     return Figure(value=share, lower=lower, upper=upper, n=n, unit="battles")
 
 
@@ -176,9 +192,9 @@ def _difference(one: np.ndarray, other: np.ndarray, prompt: np.ndarray, draws: _
     value = float(apart.mean())
     bounds = draws.interval(apart, prompt)
     if bounds is None:
-        prompts = len(np.unique(prompt))
-        plus, minus = ((apart == sign).mean() * prompts for sign in (1, -1))
-        bounds = _agresti_min(plus, minus, prompts, level=draws.level)
+        effective = _effective(apart, prompt)
+        plus, minus = ((apart == sign).mean() * effective for sign in (1, -1))
+        bounds = _agresti_min(plus, minus, effective, level=draws.level)
     return Figure(value=value, lower=bounds[0], upper=bounds[1], n=n, unit="battles")
 
 

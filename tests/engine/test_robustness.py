@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from ratings.engine.robustness import (
     MIN_BATTLES,
@@ -108,9 +109,17 @@ def test_prompts_are_what_is_resampled():
     assert tiled.unchanged.upper - tiled.unchanged.lower == pytest.approx(width, rel=0.1)
     share = stays.mean()
     assert width == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 100), rel=0.08)
-    # Twenty prompts are too few to resample: each then counts once.
-    few = asked([A] * 60, [A] * 45 + [B] * 15, prompt=np.arange(60) % 20)
-    assert (few.unchanged.lower, few.unchanged.upper) == wilson(0.75, 20)
+    # Twenty prompts are too few to resample. Where all of a prompt go together it counts as one, with t;
+    few = asked([A] * 60, np.tile([A] * 10 + [B] * 10, 3), prompt=np.arange(60) % 20)
+    effective = 20 * (19 / 20) * (Z / student.ppf(0.975, 19)) ** 2
+    bounds = (few.unchanged.lower, few.unchanged.upper)
+    assert bounds == pytest.approx(wilson(0.5, effective), rel=1e-3)
+    # where they go as they like, nearly three times; where hardly any moved, once again.
+    drawn = np.where(rng.random(600) < 0.5, A, B)
+    loose = asked([A] * 600, drawn, prompt=np.arange(600) % 20).unchanged
+    assert loose.upper - loose.lower < 1.6 * np.subtract(*wilson(0.5, 600)[::-1])
+    still = asked([A] * 60, [A] * 58 + [B] * 2, prompt=np.arange(60) % 20).unchanged
+    assert (still.lower, still.upper) == wilson(58 / 60, 20)
 
 
 def test_too_few_battles_have_no_figure():

@@ -49,11 +49,12 @@ def words(page: str) -> str:
 
 
 def test_sentences_come_first_then_the_table_then_what_fooled_it(client, monkeypatch):
+    monkeypatch.setattr("ratings.kept_figures.SLOW", -1)  # figures go through the cache
     judge = make_judge(make_arena(prompts=16), monkeypatch)
     run = probe_it(judge)
     page = page_of(client, judge)
     said = words(page)
-    assert "decides the same on 100% of 48 battles" in said
+    assert "decides the same on 100 % of 48 battles" in said
     assert "No verdicts" not in said
     praise = ProbeResult.objects.filter(probe="attack-praise")
     fooled = praise.filter(is_fooled=True)
@@ -71,6 +72,7 @@ def test_sentences_come_first_then_the_table_then_what_fooled_it(client, monkeyp
     assert page.count("<article") == min(10, fooled.count())
     assert any(phrase in page for phrase in ("flawlessly and in full", "outstanding quality"))
     assert str(run.pk) in page
+    assert page_of(client, judge) == page
     assert client.get(address(judge), {"format": "csv"}).content.decode().count("\n") == 3
 
 
