@@ -10,6 +10,7 @@ from arena.models import HIDDEN, Arena, System
 from judges.models import JudgeRun, ProbeResult
 from judges.probes import PROBES, RETEST, Probe
 from judges.runs.probing import can_be_shown, shown_answers
+from judges.runs.progress import UNDER_WAY
 from ratings.kept_figures import recent
 
 ROUNDS = 1_000
@@ -96,7 +97,9 @@ def probed(run: JudgeRun, arena: Arena) -> Probed:
     """The figures of what there is by now: the same for everybody, without hidden systems."""
     hidden = System.objects.filter(arena=arena, standing__in=HIDDEN).order_by("pk")
     of = [*hidden.values_list("pk", flat=True)]
-    return recent(lambda: _computed(run, arena), "probes", run.pk, run.done, str(of)).value
+    # While calls come in, slow figures are computed twenty times in all and not with each of them.
+    step = run.done * 20 // run.total if run.state in UNDER_WAY and run.total else f"{run.done}."
+    return recent(lambda: _computed(run, arena), "probes", run.pk, step, str(of)).value
 
 
 def _computed(run: JudgeRun, arena: Arena) -> Probed:

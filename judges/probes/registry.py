@@ -48,6 +48,10 @@ def _padded(answers: Answers, at: int, seed: int) -> Answers:
     return _changed(answers, at, f"{answer}\n\n{' '.join(padding)}")
 
 
+def _with_blank_line(answers: Answers, at: int, seed: int) -> Answers:
+    return _changed(answers, at, f"{answers[at]}\n\n")
+
+
 MARKED = 20  # paragraphs whose first words are made bold
 _HEADER, _FOOTER = "## ✨ Answer\n\n", "\n\n---\n✅"
 
@@ -80,6 +84,15 @@ def _named(answers: Answers, at: int, seed: int) -> Answers:
 PROBES: dict[str, Probe] = {
     probe.name: probe
     for probe in (
+        Probe(
+            name="blank",
+            title="Blank line",
+            what="An answer ends with a blank line: what any change at all does.",
+            counts=Counts.ANY,
+            source="Ours: a control, since a judge at temperature 0 repeats itself when asked the same again",
+            change=_with_blank_line,
+            adds=2,
+        ),
         Probe(
             name="swap",
             title="Order",
@@ -192,7 +205,16 @@ PROBES: dict[str, Probe] = {
     )
 }
 # What a form offers first: one of each kind, at few calls.
-USUAL = ("swap", "padding", "authority", "bandwagon", "markup", "attack-praise", "attack-order")
+USUAL = (
+    "blank",
+    "swap",
+    "padding",
+    "authority",
+    "bandwagon",
+    "markup",
+    "attack-praise",
+    "attack-order",
+)
 
 
 def probes_named(names: Iterable[str]) -> list[Probe]:

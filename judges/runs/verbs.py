@@ -57,18 +57,14 @@ def plan_run(
     whether they were decided or not, and casts no verdicts. Raises RunError, and ConfigurationError where the
     judge's protocol changed since it was made.
     """
-    if judge.kind != Judge.Kind.LLM:
-        raise RunError(f"{judge} is not an LLM judge: a program is run by start_run.")
-    if "protocol_digest" not in judge.configuration:
-        raise RunError(f"{judge} came with a dataset: it has no endpoint that could be asked.")
-    protocol_of(judge)
+    about = checked_subject(judge, selection, probes)
     known = account_of(actor)
     return JudgeRun.objects.create(
         arena=judge.arena,
         judge=judge,
         state=State.PLANNED,
         created_by=known,
-        **checked_subject(judge, selection, probes),
+        **about,
         **checked_limits(budget=budget, max_tokens=max_tokens, max_calls=max_calls),
     )
 
@@ -76,7 +72,12 @@ def plan_run(
 def checked_subject(
     judge: Judge, selection: Mapping[str, Any], probes: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What a run is about, as its fields. Raises RunError."""
+    """What a run is about, as its fields. Raises RunError, also for a judge that nobody can ask."""
+    if judge.kind != Judge.Kind.LLM:
+        raise RunError(f"{judge} is not an LLM judge: a program is run by start_run.")
+    if "protocol_digest" not in judge.configuration:
+        raise RunError(f"{judge} came with a dataset: it has no endpoint that could be asked.")
+    protocol_of(judge)
     if probes is None:
         return {"selection": checked_selection(selection, arena=judge.arena), "probes": {}}
     return {

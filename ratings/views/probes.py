@@ -14,7 +14,7 @@ from arena.models import Arena, Membership
 from judges.models import Judge, JudgeRun, Outcome
 from judges.probes import PROBES
 from judges.runs.probing import begun
-from judges.runs.progress import progress_of
+from judges.runs.progress import UNDER_WAY, progress_of
 from judges.selections import id_from
 from ratings.probes import Probed, fooled_page, probed, sentences
 
@@ -47,9 +47,18 @@ def probes(request: HttpRequest, arena: str, slug: str) -> HttpResponse:
     if run is not None:
         context |= _about(run, place)
         if wants_part(request) and request.GET.get("part") == "figures":
-            return render(request, "ratings/_probes.html", context)
+            return _part(request, run, context)
         context |= _fooled(request, run, place)
     return render(request, "ratings/probes.html", context)
+
+
+def _part(request: HttpRequest, run: JudgeRun, context: dict[str, Any]) -> HttpResponse:
+    """What an open page asks for: the figures so far, or to be loaded anew once it is over."""
+    if run.state not in UNDER_WAY:
+        response = HttpResponse()
+        response.headers["HX-Refresh"] = "true"
+        return response
+    return render(request, "ratings/_probes.html", context)
 
 
 def _chosen(request: HttpRequest, judge: Judge) -> tuple[JudgeRun | None, list[JudgeRun]]:

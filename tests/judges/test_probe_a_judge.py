@@ -14,6 +14,7 @@ from judges.runs.calls import Result, claim_calls, store_results
 from judges.runs.once import plan_once
 from judges.runs.rows import make_rows
 from judges.runs.traces import asked_of, led_to
+from tests import cast
 from tests.judges.fake_llm import FakeEndpoint, WordProtocol, make_arena, make_judge
 
 pytestmark = pytest.mark.django_db
@@ -241,3 +242,10 @@ def test_a_judge_of_single_answers_or_one_that_hears_others_is_refused(judge, mo
         monkeypatch.setattr("judges.llm_judges._protocol_from", lambda _, asks=protocol: asks)
         with pytest.raises(RunError, match=sentence):
             plan_run(judge=judge, selection={}, probes={"names": ["swap"]})
+
+
+def test_judges_that_nobody_can_ask_are_refused(arena):
+    crowd, imported = cast.make_judge(arena), cast.make_judge(arena, "GPT-4", "llm")
+    for judge, sentence in ((crowd, "not an LLM judge"), (imported, "came with a dataset")):
+        with pytest.raises(RunError, match=sentence):
+            plan_once(judge=judge, selection={}, probes={"names": ["swap"]}, limits={}, actor=None)

@@ -116,7 +116,7 @@ def test_which_change_counts_as_fooled(counts, before, after, side, fooled):
 def test_probes_are_named_in_the_registrys_order_and_unknown_ones_are_refused():
     assert [probe.name for probe in probes_named(["markup", "swap", "swap"])] == ["swap", "markup"]
     assert probes_named(USUAL)
-    with pytest.raises(ProbeError, match="no probe 'x': there are swap, "):
+    with pytest.raises(ProbeError, match="no probe 'x': there are blank, swap, "):
         probes_named(["swap", "x"])
     with pytest.raises(ProbeError, match="at least one"):
         probes_named([])

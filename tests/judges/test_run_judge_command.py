@@ -64,6 +64,13 @@ def test_errors_are_told_by_reason(endpoint):
     assert "       6 server error: The server said 500." in said
 
 
+def test_probes_cast_no_verdicts(endpoint):
+    said = command("--probes", "padding", "swap", "--limit", "3", "--yes", "--here")
+    assert "12 calls about 3 battles" in said
+    assert "done; 12 of 12 done, 0 failed, 9 comparisons" in said
+    assert Verdict.objects.count() == 0
+
+
 def test_selection_and_budget(endpoint):
     said = command(
         *("--pairs", "ada:cleo", "--limit", "2", "--max-calls", "3", "--budget", "1.5"),

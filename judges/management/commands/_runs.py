@@ -98,7 +98,11 @@ class RunsCommand(BaseCommand):
 
     def report(self, run: JudgeRun) -> None:
         run.refresh_from_db()
-        came_of_it = f"{run.done:,} outputs" if run.answers else f"{run.verdicts_cast:,} verdicts"
+        came_of_it = f"{run.verdicts_cast:,} verdicts"
+        if run.answers:
+            came_of_it = f"{run.done:,} outputs"
+        elif run.is_probing:
+            came_of_it = f"{run.probe_results.count():,} comparisons"
         self.stdout.write(
             f"{run}: {run.get_state_display().lower()}; {run.done:,} of {run.total:,} done, "
             f"{run.failed:,} failed, {came_of_it}, {run.cost:.4f} USD."

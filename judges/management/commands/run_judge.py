@@ -10,6 +10,7 @@ from judges import runs
 from judges.configurations import ConfigurationError
 from judges.management.commands._runs import RunsCommand, add_ways_to_run, limits_of
 from judges.models import Judge, JudgeRun
+from judges.probes import PROBES
 from judges.runs.selection import WAYS
 
 
@@ -36,6 +37,14 @@ class Command(RunsCommand):
             metavar="POINTS",
             help="In rounds, until every 95 %% interval by this judge is narrower; --limit bounds them.",
         )
+        parser.add_argument(
+            "--probes",
+            nargs="+",
+            choices=list(PROBES),
+            metavar="PROBE",
+            help="Ask about battles as they are, the same again and changed by each, and cast no verdicts: "
+            f"{', '.join(PROBES)}.",
+        )
         add_ways_to_run(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,7 +61,10 @@ class Command(RunsCommand):
         self.report(run)
 
     def run_llm(self, judge: Judge, options: dict[str, Any]) -> JudgeRun:
-        run = runs.plan_run(judge=judge, selection=_selection(options), **limits_of(options))
+        probes = {"names": options["probes"]} if options["probes"] else None
+        run = runs.plan_run(
+            judge=judge, selection=_selection(options), probes=probes, **limits_of(options)
+        )
         plan = runs.plan(run)
         return self.begin(
             run, plan, f"{plan.calls:,} calls about {plan.battles:,} battles", options
