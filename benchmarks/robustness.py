@@ -13,9 +13,10 @@ from time import perf_counter
 
 import numpy as np
 
-from ratings.engine.robustness import robustness
-from tests.engine.probed_judges import probed
+from ratings.engine.robustness import holm, robustness
+from tests.engine.probed_judges import probed, probed_in_vain
 
+FAMILY = 12
 FIGURES = ("unchanged", "retest", "beyond_noise")
 SIZES = ((15, 1), (15, 5), (40, 1), (100, 1), (40, 5))
 JUDGES = (
@@ -42,7 +43,29 @@ def main() -> None:
             shares = _shares(runs, prompts, battles, noise, fooled, spread)
             cells = " | ".join(f"{share:.1%}" for share in shares)
             print(f"| {name} | {prompts} × {battles} | {cells} |")
+    print(f"\nA judge without weakness, asked with {FAMILY} probes; how often any is called one:\n")
+    print("| judge | prompts × battles | any difference | any sign test |")
+    print("| --- | ---: | ---: | ---: |")
+    for name, noise in [(name, noise) for name, noise, fooled, _ in JUDGES if not fooled]:
+        for prompts, battles in SIZES:
+            cells = " | ".join(
+                f"{share:.1%}" for share in _false_alarms(runs, prompts, battles, noise)
+            )
+            print(f"| {name} | {prompts} × {battles} | {cells} |")
     print(f"\n{runs} runs a row; {perf_counter() - began:.0f} s.")
+
+
+def _false_alarms(runs: int, prompts: int, battles: int, noise: float) -> list[float]:
+    found = np.zeros(2)
+    for number in range(runs):
+        seed = 7_000_000 + 10_000 * prompts + 1_000_003 * battles + number * FAMILY
+        asked = probed_in_vain(seed, prompts=prompts, battles=battles, noise=noise, probes=FAMILY)
+        results = [robustness(**one, rounds=200, seed=number, family=FAMILY) for one in asked]
+        found += [
+            any(one.is_weak for one in results),
+            any(holm([one.p_towards for one in results])),
+        ]
+    return (found / runs).tolist()
 
 
 def _shares(

@@ -32,21 +32,13 @@ class ProbeRow:
     p_towards: float | None
     n_towards: int
     n_away: int
+    is_weak: bool  # more than noise, as far as 95 % can tell of all probes together
+    falls_towards: bool  # more changes for the changed answer than a coin's, likewise
+    falls_away: bool
 
     @property
     def probe(self) -> Probe:
         return PROBES[self.name]
-
-    @property
-    def is_weak(self) -> bool:
-        """Whether it changes more than the judge's own noise, as far as 95 % can tell."""
-        lower = self.beyond_noise["lower"]
-        return lower is not None and lower > 0
-
-    @property
-    def falls_towards(self) -> bool:
-        """Whether changes go to the changed answer more often than a coin would send them there."""
-        return self.p_towards is not None and self.p_towards < 0.05 and self.n_towards > self.n_away
 
     @property
     def p(self) -> str:
@@ -71,6 +63,9 @@ class ProbeRow:
             "n_towards": self.n_towards,
             "n_away": self.n_away,
             "p_towards": self.p_towards,
+            "is_weak": self.is_weak,
+            "falls_towards": self.falls_towards,
+            "falls_away": self.falls_away,
         }
 
 
@@ -106,7 +101,7 @@ def _computed(run: JudgeRun, arena: Arena) -> Probed:
     # Here, since no web process imports numpy when it starts.
     import numpy as np
 
-    from ratings.engine.robustness import retest, robustness
+    from ratings.engine.robustness import holm, retest, robustness
 
     columns = ("battle", "prompt", "changed_side", "before", "after", "is_fooled")
     found: dict[str, list[tuple]] = {name: [] for name in (RETEST, *run.probes["names"])}
@@ -125,12 +120,11 @@ def _computed(run: JudgeRun, arena: Arena) -> Probed:
     prompt, _, before, after, _ = arrays(found[RETEST])
     seed = run.probes["seed"]
     overall = retest(before=before, again=after, prompt=prompt, rounds=ROUNDS, seed=seed)
-    rows = []
-    for name in run.probes["names"]:
-        if name not in PROBES:
-            continue
+    names = [name for name in run.probes["names"] if name in PROBES]
+    figures = {}
+    for name in names:
         prompt, side, before, after, known = arrays(found[name])
-        figures = robustness(
+        figures[name] = robustness(
             before=before,
             after=after,
             again=known,
@@ -138,15 +132,20 @@ def _computed(run: JudgeRun, arena: Arena) -> Probed:
             prompt=prompt,
             rounds=ROUNDS,
             seed=seed,
+            family=len(names),
         )
-        rows.append(
-            ProbeRow(
-                name=name,
-                n=len(found[name]),
-                n_fooled=sum(row[-1] for row in found[name]),
-                **asdict(figures),
-            )
+    uneven = holm([figures[name].p_towards for name in names])
+    rows = [
+        ProbeRow(
+            name=name,
+            n=len(found[name]),
+            n_fooled=sum(row[-1] for row in found[name]),
+            falls_towards=is_uneven and figures[name].n_towards > figures[name].n_away,
+            falls_away=is_uneven and figures[name].n_towards < figures[name].n_away,
+            **asdict(figures[name]),
         )
+        for name, is_uneven in zip(names, uneven, strict=True)
+    ]
     return Probed(
         n_battles=len({row[0] for rows_ in found.values() for row in rows_}),
         n_prompts=len({row[1] for rows_ in found.values() for row in rows_}),
@@ -179,17 +178,12 @@ def sentences(found: Probed) -> list[str]:
     falls = [row.probe.title.lower() for row in known if row.falls_towards and not row.probe.swaps]
     if falls:
         said.append(f"It moves for the changed answer, more than a coin would: {', '.join(falls)}")
-    if (
-        swap := next((row for row in known if row.probe.swaps), None)
-    ) and swap.p_towards is not None:
-        if swap.falls_towards:
-            said.append(
-                "When the order is exchanged, its changes favour the answer that comes first"
-            )
-        elif swap.p_towards < 0.05:
-            said.append(
-                "When the order is exchanged, its changes favour the answer that comes second"
-            )
+    swap = next((row for row in known if row.probe.swaps), None)
+    if swap is not None and (swap.falls_towards or swap.falls_away):
+        which = "first" if swap.falls_towards else "second"
+        said.append(
+            f"When the order is exchanged, its changes favour the answer that comes {which}"
+        )
     return said
 
 

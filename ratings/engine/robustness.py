@@ -9,13 +9,14 @@ two orders are combined into a verdict.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
-from ratings.engine.figure import Figure, missing, percentile_interval
+from ratings.engine.figure import Figure, estimate, missing
 
 MIN_BATTLES = 10
 # From so many prompts on they are resampled, if at least MIN_MOVED of them differ from the usual prompt: where
@@ -34,7 +35,8 @@ class Robustness:
     """Of one perturbation. ``unchanged`` is the share of decisions that stayed; ``retest`` the same of the
     same battles asked again unchanged; ``beyond_noise`` the second minus the first: what the perturbation
     changed and asking again did not. ``towards`` is the share of changes for the perturbed side among those
-    for it or against it, with ``p_towards``, the two-sided sign test of one half (None where there is none)."""
+    for it or against it, with ``p_towards``, the two-sided sign test of one half (None where there is none).
+    ``is_weak``: the difference lies above 0 also where several perturbations are looked at together."""
 
     unchanged: Figure
     retest: Figure
@@ -43,6 +45,7 @@ class Robustness:
     p_towards: float | None
     n_towards: int
     n_away: int
+    is_weak: bool
 
 
 def robustness(
@@ -55,6 +58,7 @@ def robustness(
     rounds: int = 1000,
     seed: int,
     level: float = 0.95,
+    family: int = 1,
 ) -> Robustness:
     """``before`` and ``after`` (n,) are outcomes (A, B, tie, both bad: 0..3) of the same battles without and
     with the perturbation, ``again`` those of asking once more without it (-1: not known), ``side`` (n,)
@@ -64,7 +68,9 @@ def robustness(
     (1927), and Agresti and Min's (2005) for the difference, on the effective number of battles where prompts
     hold several (``_effective``). The sign test needs no such care: which side was perturbed was
     drawn for each battle by itself, so under "the perturbed side does not matter" each change falls to it
-    with probability one half, however battles depend on each other. ValueError for arrays that don't fit.
+    with probability one half, however battles depend on each other. ``family`` is how many perturbations are
+    looked at: ``is_weak`` then asks for 1 - (1 - level)/family (Bonferroni). ValueError for arrays that don't
+    fit.
     """
     before, after, again, side, prompt = map(np.asarray, (before, after, again, side, prompt))
     if any(array.shape != before.shape for array in (after, again, side, prompt)):
@@ -79,14 +85,16 @@ def robustness(
     stayed_again = (before == again)[known].astype(float)
     draws = _Draws(rounds=rounds, seed=seed, level=level)
     towards, p, n_towards, n_away = _towards(before, after, side, level=level)
+    beyond_noise, is_weak = _difference(stayed_again, stayed[known], prompt[known], draws, family)
     return Robustness(
         unchanged=_share(stayed, prompt, draws),
         retest=_share(stayed_again, prompt[known], draws),
-        beyond_noise=_difference(stayed_again, stayed[known], prompt[known], draws),
+        beyond_noise=beyond_noise,
         towards=towards,
         p_towards=p,
         n_towards=n_towards,
         n_away=n_away,
+        is_weak=is_weak,
     )
 
 
@@ -111,6 +119,17 @@ def sign_test(towards: int, away: int) -> float:
     return min(1.0, 2 * tail / 2**n)
 
 
+def holm(p_values: Sequence[float | None], *, level: float = 0.05) -> list[bool]:
+    """Which of several tests say so when all are looked at together (Holm 1979). None: no test was done."""
+    found = [False] * len(p_values)
+    known = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
+    for place, (p, at) in enumerate(known):
+        if p > level / (len(known) - place):
+            break
+        found[at] = True
+    return found
+
+
 def wilson(share: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share of n > 0."""
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
@@ -126,8 +145,8 @@ class _Draws:
     seed: int
     level: float
 
-    def interval(self, values: np.ndarray, prompt: np.ndarray) -> tuple[float, float] | None:
-        """Of the mean of values by resampled prompts; None where there are too few."""
+    def of_mean(self, values: np.ndarray, prompt: np.ndarray) -> np.ndarray | None:
+        """(rounds,) means of values by resampled prompts; None where these are too few."""
         _, index = np.unique(prompt, return_inverse=True)
         n = np.bincount(index).astype(float)
         sums = np.bincount(index, weights=values)
@@ -140,9 +159,7 @@ class _Draws:
         replicates = (drawn @ sums) / (drawn @ n)
         # Of C prompts a bootstrap has (C - 1)/C of the variance, and the normal's quantiles.
         centre = replicates.mean()
-        replicates = centre + (replicates - centre) * _widened(len(n))
-        lower, upper = percentile_interval(replicates, level=self.level)
-        return None if lower is None or upper is None else (lower, upper)
+        return centre + (replicates - centre) * _widened(len(n))
 
 
 def _widened(prompts: int) -> float:
@@ -178,24 +195,34 @@ def _share(stayed: np.ndarray, prompt: np.ndarray, draws: _Draws) -> Figure:
     if n < MIN_BATTLES:
         return _too_few(n)
     share = float(stayed.mean())
-    bounds = draws.interval(stayed, prompt)
-    lower, upper = bounds or wilson(share, _effective(stayed, prompt), level=draws.level)
-    return Figure(value=share, lower=lower, upper=upper, n=n, unit="battles")
+    replicates = draws.of_mean(stayed, prompt)
+    if replicates is None:
+        lower, upper = wilson(share, _effective(stayed, prompt), level=draws.level)
+        return Figure(value=share, lower=lower, upper=upper, n=n, unit="battles")
+    return estimate(share, replicates, n=n, unit="battles", level=draws.level)
 
 
-def _difference(one: np.ndarray, other: np.ndarray, prompt: np.ndarray, draws: _Draws) -> Figure:
-    """Of the shares of two indicators of the same battles."""
+def _difference(
+    one: np.ndarray, other: np.ndarray, prompt: np.ndarray, draws: _Draws, family: int
+) -> tuple[Figure, bool]:
+    """Of the shares of two indicators of the same battles; whether it is above 0, one of a family."""
     n = len(one)
     if n < MIN_BATTLES:
-        return _too_few(n)
+        return _too_few(n), False
     apart = one - other
     value = float(apart.mean())
-    bounds = draws.interval(apart, prompt)
-    if bounds is None:
-        effective = _effective(apart, prompt)
-        plus, minus = ((apart == sign).mean() * effective for sign in (1, -1))
-        bounds = _agresti_min(plus, minus, effective, level=draws.level)
-    return Figure(value=value, lower=bounds[0], upper=bounds[1], n=n, unit="battles")
+    strict = 1 - (1 - draws.level) / family
+    replicates = draws.of_mean(apart, prompt)
+    if replicates is not None:
+        figure = estimate(value, replicates, n=n, unit="battles", level=draws.level)
+        # So far out there are too few replicates: by their spread.
+        z = NormalDist().inv_cdf((1 + strict) / 2)
+        return figure, bool(value - z * replicates.std() > 0)
+    effective = _effective(apart, prompt)
+    plus, minus = ((apart == sign).mean() * effective for sign in (1, -1))
+    lower, upper = _agresti_min(plus, minus, effective, level=draws.level)
+    is_weak = _agresti_min(plus, minus, effective, level=strict)[0] > 0
+    return Figure(value=value, lower=lower, upper=upper, n=n, unit="battles"), bool(is_weak)
 
 
 def _agresti_min(plus: float, minus: float, n: float, *, level: float) -> tuple[float, float]:

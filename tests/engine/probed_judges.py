@@ -37,3 +37,22 @@ def probed(
         "prompt": prompt,
     }
     return data, truth
+
+
+def probed_in_vain(
+    seed: int, *, prompts: int, battles: int, noise: float, probes: int
+) -> list[dict[str, np.ndarray]]:
+    """Arguments of ``robustness`` for each of several probes that do nothing, with one decision before them."""
+    rng = np.random.default_rng(seed)
+    n = prompts * battles
+    decision = rng.integers(0, 3, n)
+
+    def asked() -> np.ndarray:
+        return np.where(rng.random(n) < noise, (decision + rng.integers(1, 3, n)) % 3, decision)
+
+    same = {
+        "before": asked(),
+        "again": asked(),
+        "prompt": np.repeat(np.arange(prompts), battles),
+    }
+    return [same | {"after": asked(), "side": rng.integers(0, 2, n)} for _ in range(probes)]

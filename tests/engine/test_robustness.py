@@ -6,6 +6,7 @@ from scipy.stats import t as student
 from ratings.engine.robustness import (
     MIN_BATTLES,
     NO_SIDE,
+    holm,
     retest,
     robustness,
     sign_test,
@@ -87,6 +88,23 @@ def test_noise_of_the_judge_is_not_counted_as_weakness():
     fooled = asked(before, [A] * 8 + [B] * 32, again=noisy)
     assert fooled.beyond_noise.value == pytest.approx(0.6)
     assert fooled.beyond_noise.lower > 0.4
+
+
+def test_holm_asks_most_of_the_smallest_and_stops_at_the_first_that_fails():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]
+    assert holm([0.05]) == [True]
+    assert holm([None, 0.026, 0.026]) == [False, False, False]
+    assert holm([0.02, None, 0.026]) == [True, False, True]
+    assert holm([]) == []
+
+
+def test_one_of_many_probes_must_be_weaker_to_be_called_weak():
+    n = 60
+    for changed, alone, among_twenty in ((2, False, False), (7, True, False), (25, True, True)):
+        after = [B] * changed + [A] * (n - changed)
+        assert asked([A] * n, after).is_weak is alone
+        assert asked([A] * n, after, family=20).is_weak is among_twenty
+        assert asked([A] * n, after).beyond_noise == asked([A] * n, after, family=20).beyond_noise
 
 
 def test_the_difference_has_the_interval_of_agresti_and_min_where_prompts_are_few():
