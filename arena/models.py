@@ -598,6 +598,19 @@ class Output(models.Model):
         return f"{self.system} on {self.prompt}"
 
 
+class OutputStyle(models.Model):
+    """How long an output is and how it is marked up: what ratings can hold equal. Counted once, by a worker."""
+
+    output = models.OneToOneField(Output, models.CASCADE, primary_key=True, related_name="style")
+    characters = models.PositiveIntegerField()
+    headers = models.PositiveIntegerField(help_text="Outside fences of code, like the next two.")
+    lists = models.PositiveIntegerField(help_text="Items of lists.")
+    bold = models.PositiveIntegerField(help_text="Bold passages.")
+
+    def __str__(self) -> str:
+        return f"Style of output {self.output_id}"
+
+
 class Pair(models.Model):
     """Two systems of an arena, the lower id first, and how much their next verdict is worth."""
 

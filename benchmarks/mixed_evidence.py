@@ -9,11 +9,13 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from ratings.engine.bradley_terry import fit_bradley_terry
 from ratings.engine.prediction_powered import BattleRows, fit_prediction_powered
+from ratings.engine.style_control import StyledBattles, fit_style_control, style_difference
 from ratings.engine.tallies import tally
 
 # How far a system's strength varies with the prompt, in logits: what makes verdicts on one prompt depend.
@@ -83,6 +85,67 @@ def panel(
     asked = rng.random(m) < share
     votes[np.flatnonzero(asked), people[asked]] = 1
     return BattleRows(k, a, b, votes, np.array([1, 0, 0.5])[decides(gap)], cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class StyledPanel(StyledBattles):
+    """`unit` (F,): beta is per so much of a difference."""
+
+    unit: np.ndarray
+
+
+def styled_panel(
+    rng: np.random.Generator,
+    strengths: np.ndarray,
+    beta: np.ndarray,
+    *,
+    prompts: int,
+    a_prompt: int,
+    verbose: float = 1.0,
+) -> StyledPanel:
+    """Votes that follow strengths and style; the first system writes `verbose` times as much as the others."""
+    k, m = len(strengths), prompts * a_prompt
+    cluster = np.repeat(np.arange(prompts), a_prompt)
+    a = rng.integers(0, k, m)
+    b = (a + rng.integers(1, k, m)) % k
+
+    def style(system: np.ndarray) -> np.ndarray:
+        characters = rng.lognormal(6, 0.6, m) * np.where(system == 0, verbose, 1.0)
+        marks = rng.poisson(2, (m, 3))
+        return np.column_stack([characters.round(), marks])
+
+    style_a, style_b = style(a), style(b)
+    unit = np.array([0.3, 0.35, 0.35, 0.35])
+    gap = strengths[a] - strengths[b] + style_difference(style_a, style_b) / unit @ beta
+    votes = np.zeros((m, 4), int)
+    votes[np.arange(m), np.where(rng.random(m) < 1 / (1 + np.exp(-gap)), 0, 1)] = 1
+    return StyledPanel(k, a, b, votes, style_a, style_b, cluster, unit)
+
+
+def simulate_style(*, runs: int, systems: int, prompts: int, a_prompt: int) -> dict[str, float]:
+    """Coverage of strengths and of beta where the first system writes three times as much as the others."""
+    beta = np.array([0.5, 0.0, 0.3, -0.2])
+    rng = np.random.default_rng([systems, prompts])
+    strengths = rng.normal(0, 0.6, systems)
+    strengths -= strengths.mean()
+    covered, of_beta, off, plain = [], [], [], []
+    for _ in range(runs):
+        made = styled_panel(rng, strengths, beta, prompts=prompts, a_prompt=a_prompt, verbose=3.0)
+        found = fit_style_control(made, seed=1)
+        sd = np.sqrt(np.diag(found.covariance))
+        covered.append((np.abs(found.theta - strengths) <= 1.96 * sd).mean())
+        exact = beta * found.scale / made.unit
+        of_beta.append(
+            np.mean([f.lower <= x <= f.upper for f, x in zip(found.beta, exact, strict=True)])
+        )
+        off.append(found.theta[0] - strengths[0])
+        plain.append(found.plain_theta[0] - strengths[0])
+    return {
+        "coverage": float(np.mean(covered)),
+        "coverage of beta": float(np.mean(of_beta)),
+        "bias of the verbose": float(np.mean(off)),
+        "without control": float(np.mean(plain)),
+    }
 
 
 def simulate(
@@ -170,6 +233,14 @@ def main() -> None:
                 f"{time.perf_counter() - started:8.1f}",
                 flush=True,
             )
+    print(
+        "\nStyle control, one system three times as verbose: coverage of strengths and of beta, bias in logits"
+    )
+    for systems, prompts, a_prompt in ((8, 80, 25), (20, 200, 25), (60, 400, 50)):
+        found = simulate_style(
+            runs=chosen.runs, systems=systems, prompts=prompts, a_prompt=a_prompt
+        )
+        print(systems, prompts, prompts * a_prompt, {k: round(v, 3) for k, v in found.items()})
 
 
 if __name__ == "__main__":

@@ -133,6 +133,11 @@ class SnapshotDetailSerializer(SnapshotSerializer):
         help_text="Where a judge's verdicts sharpen people's: lambda (power), what they are worth in votes, "
         "and rating, lower and upper by people alone (alone), by slug. Else empty.",
     )
+    style = AnyJsonField(
+        read_only=True,
+        help_text="Where style is held equal: beta of each feature in logits, and ratings with style (plain), "
+        "by slug. Else empty.",
+    )
     ratings = RatingSerializer(many=True, read_only=True)
 
     class Meta(SnapshotSerializer.Meta):
@@ -140,6 +145,7 @@ class SnapshotDetailSerializer(SnapshotSerializer):
             *SnapshotSerializer.Meta.fields,
             "tie_parameter",
             "helped",
+            "style",
             "set_aside",
             "last_verdict_id",
             "last_retraction_id",
@@ -253,7 +259,7 @@ class LeaderboardFilters(FilterSet):
     method = WordFilter(
         field_name="slice__method",
         words={method: method for method in METHODS},
-        help_text="Fitted by Bradley-Terry, Davidson or Elo.",
+        help_text="How ratings are fitted.",
     )
     without = TextFilter(
         field_name="slice__without",

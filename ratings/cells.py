@@ -21,6 +21,7 @@ from ratings.engine.tallies import ClusteredTallies, Tallies, tally, tally_by_cl
 from ratings.slices import Slice, judge_ids, voter_ids
 
 FETCH_ROWS = 50_000
+STYLE_FEATURES = ("characters", "headers", "lists", "bold")
 VOTERS_AT_ONCE = 500
 REASONS_NAMED = 5
 BY_CHOICE = "left out of this leaderboard by choice"
@@ -447,6 +448,52 @@ def battles_of_both(
     mean = np.where(swapped, 1 - mean, mean)
     order = np.lexsort((mean, *votes.T, prompt, b, a))
     return BattlesOfBoth(a[order], b[order], votes[order], mean[order], prompt[order])
+
+
+@dataclass(frozen=True, slots=True)
+class StyledRows:
+    """One row per battle with a verdict (m,): system indexes, votes (m, 4), counts of style of either output
+    (m, 4; nan where there is no output), prompt index. In an order that follows from the data alone."""
+
+    a: np.ndarray
+    b: np.ndarray
+    votes: np.ndarray
+    style_a: np.ndarray
+    style_b: np.ndarray
+    prompt: np.ndarray
+
+
+def styled_battles(*, arena: Arena, slice: Slice, up_to: Cut, system_ids: np.ndarray) -> StyledRows:
+    """The verdicts of a slice by battle, beside how its outputs are written. Styles must have been counted."""
+    pairs = _pairs(arena, system_ids)
+    counted = counted_verdicts(arena=arena, slice=slice, up_to=up_to)
+    keys = ("battle_id", "pair_id", "prompt_id", "outcome")
+    rows = _fetch(counted.values_list(*keys).annotate(n=Count("*"))).reshape(-1, 5)
+    rows = rows[np.isin(rows[:, 1], pairs[:, 0])]
+    battles, first, at = np.unique(rows[:, 0], return_index=True, return_inverse=True)
+    cell = at.ravel() * 4 + rows[:, 3]
+    votes = np.bincount(cell, rows[:, 4], 4 * len(battles)).reshape(-1, 4)
+    sides = [
+        Coalesce(f"output_{side}__style__{name}", -1) for side in "ab" for name in STYLE_FEATURES
+    ]
+    width = len(STYLE_FEATURES)
+    known = _fetch(
+        Battle.objects.filter(arena=arena).order_by("pk").values_list("pk", *sides)
+    ).reshape(-1, 1 + 2 * width)
+    styles = known[np.searchsorted(known[:, 0], battles), 1:].astype(float)
+    styles[styles < 0] = np.nan
+    style_a, style_b = styles[:, :width], styles[:, width:]
+    a, b = _sides(pairs, rows[first, 1], system_ids)
+    _, _, prompt, _ = _prompts(arena, rows[first, 2])
+    swapped = a > b
+    a, b = np.where(swapped, b, a), np.where(swapped, a, b)
+    votes = np.where(swapped[:, None], votes[:, [1, 0, 2, 3]], votes)
+    style_a, style_b = (
+        np.where(swapped[:, None], style_b, style_a),
+        np.where(swapped[:, None], style_a, style_b),
+    )
+    order = np.lexsort((*style_b.T, *style_a.T, *votes.T, prompt, b, a))
+    return StyledRows(*(column[order] for column in (a, b, votes, style_a, style_b, prompt)))
 
 
 class VerdictRows(NamedTuple):

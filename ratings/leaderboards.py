@@ -34,7 +34,7 @@ class Row(NamedTuple):
     rating: Rating
     bar: Bar
     opens_tier: bool
-    # Rating and interval by people alone, where a judge helps.
+    # Rating, and maybe its interval: by people alone where a judge helps, or with style where it is held equal.
     alone: list[float] | None = None
 
 

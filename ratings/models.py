@@ -75,6 +75,10 @@ class Snapshot(Computation):
         default=dict,
         help_text="Where a judge's verdicts sharpen people's: what they are worth, and what people alone say.",
     )
+    style = models.JSONField(
+        default=dict,
+        help_text="Where style is held equal: what each feature is worth, and ratings without that.",
+    )
     previous = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
 
     class Meta:

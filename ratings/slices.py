@@ -10,7 +10,12 @@ from arena.models import Arena
 from judges.models import Judge, Voter
 
 PEOPLE = "people"
-METHODS = {"bt": "Bradley-Terry", "davidson": "Davidson", "elo": "Elo"}
+METHODS = {
+    "bt": "Bradley-Terry",
+    "davidson": "Davidson",
+    "style": "Bradley-Terry, style held equal",
+    "elo": "Elo",
+}
 
 
 class SliceError(ValueError):
@@ -47,6 +52,8 @@ class Slice:
             raise SliceError("helped_by: only plain Bradley-Terry takes the help of a judge.")
         if self.helped_by and self.helped_by == self.judge:
             raise SliceError("helped_by: a judge can't help itself; choose another.")
+        if self.method == "style" and self.ridge:
+            raise SliceError("ridge: strengths aren't penalised where style is held equal.")
         for name in ("since", "until"):
             value = getattr(self, name)
             try:

@@ -10,10 +10,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from arena.models import HIDDEN, Arena, System
+from arena.styles import count_styles
 from ratings import cells
 from ratings.engine.prediction_powered import BattleRows
-from ratings.engine.rate import RatingTable, rate, rate_elo, rate_powered
+from ratings.engine.rate import RatingTable, rate, rate_elo, rate_powered, rate_styled
 from ratings.engine.scale import PER_LOG_STRENGTH, elo_scale
+from ratings.engine.style_control import StyledBattles
 from ratings.engine.tallies import Tallies
 from ratings.models import Rating, Snapshot, SnapshotTallies
 from ratings.packed_tallies import pack
@@ -54,11 +56,12 @@ def build(
         return same
     interval = choose_interval(counted, slice)
     helped: dict[str, Any] = {}
+    style: dict[str, Any] = {}
+    numbers = {"arena": arena, "slice": slice, "rounds": rounds, "seed": seed}
     if slice.helped_by:
-        interval = Snapshot.Interval.SANDWICH
-        tallies, table, helped = compute_helped(
-            counted, arena=arena, slice=slice, rounds=rounds, seed=seed
-        )
+        tallies, table, helped = compute_helped(counted, **numbers)
+    elif slice.method == "style":
+        tallies, table, style = compute_styled(counted, **numbers)
     else:
         tallies, table = compute(counted, slice=slice, interval=interval, rounds=rounds, seed=seed)
     snapshot = Snapshot(
@@ -79,6 +82,7 @@ def build(
         n_ranked=int(np.isfinite(table.rating).sum()),
         tie_parameter=table.nu,
         helped=helped,
+        style=style,
     )
     try:
         return _save(snapshot, system_ids=counted.system_ids, tallies=tallies, table=table)
@@ -89,6 +93,8 @@ def build(
 
 def choose_interval(counted: cells.Cells, slice: Slice) -> Snapshot.Interval:
     """By prompt where there are enough known prompts, else by verdict."""
+    if slice.helped_by or slice.method == "style":
+        return Snapshot.Interval.SANDWICH
     if slice.method == "elo":
         return Snapshot.Interval.VERDICTS
     if counted.prompts_known and len(counted.prompt_ids) >= MIN_PROMPTS_TO_RESAMPLE:
@@ -171,6 +177,44 @@ def compute_helped(
         },
     }  # fmt: skip
     return found.tallies, table, helped
+
+
+def compute_styled(
+    counted: cells.Cells, *, arena: Arena, slice: Slice, rounds: int, seed: int
+) -> tuple[Tallies, RatingTable, dict[str, Any]]:
+    """Ratings with style held equal, and what style is worth, ready for JSON."""
+    count_styles(arena=arena)
+    rows = cells.styled_battles(
+        arena=arena, slice=slice, up_to=counted.cut, system_ids=counted.system_ids
+    )
+    battles = StyledBattles(
+        n_systems=len(counted.system_ids),
+        a=rows.a,
+        b=rows.b,
+        votes=rows.votes,
+        style_a=rows.style_a,
+        style_b=rows.style_b,
+        cluster=rows.prompt,
+    )
+    table, found = rate_styled(battles, rounds=rounds, seed=seed)
+    plain = elo_scale(found.plain_theta)
+    slugs = dict(System.objects.filter(arena=arena).values_list("pk", "slug"))
+    style = {
+        "beta": [
+            {"name": name, "value": figure.value, "lower": figure.lower, "upper": figure.upper,
+             "reason": figure.reason}
+            for name, figure in zip(cells.STYLE_FEATURES, found.beta, strict=True)
+        ],
+        "n_verdicts": found.n_verdicts,
+        "n_left_out": found.n_left_out,
+        "by_prompt": found.by_prompt,
+        "plain": {
+            slugs[pk]: float(plain[at])
+            for at, pk in enumerate(counted.system_ids.tolist())
+            if np.isfinite(plain[at])
+        },
+    }  # fmt: skip
+    return found.tallies, table, style
 
 
 @transaction.atomic
@@ -275,6 +319,8 @@ def verify(*, snapshot: Snapshot) -> Verification:
     helper = _count_helper(slice, counted, arena=snapshot.arena, among=among)
     if helper:
         _, table, _ = compute_helped(counted, arena=snapshot.arena, **numbers)
+    elif slice.method == "style":
+        _, table, _ = compute_styled(counted, arena=snapshot.arena, **numbers)
     else:
         _, table = compute(counted, interval=snapshot.interval, **numbers)
     digest = cells.joint_digest(counted, helper) if helper else counted.digest()

@@ -65,6 +65,7 @@ def snapshot_as_json(snapshot: Snapshot) -> dict[str, Any]:
         "set_aside": snapshot.set_aside,
         "tie_parameter": snapshot.tie_parameter,
         "helped": snapshot.helped,
+        "style": snapshot.style,
         "data_digest": snapshot.data_digest,
         "code_version": snapshot.code_version,
         "seed": snapshot.seed,

@@ -4,6 +4,7 @@ The thresholds are conventions of ours, and the page states them: no source says
 ends.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -26,6 +27,8 @@ KAPPA_BANDS = (
     (0.0, "slightly"),
     (float("-inf"), "less than chance would"),
 )
+# 400 rating points are odds of ten to one.
+POINTS_PER_LOGIT = 400 / math.log(10)
 NAMED_SYSTEMS = 3
 # What a judge may fall short of people from a crowd, after Calderon, Reichart & Dror (arXiv 2501.10970).
 ALT_TEST_EPSILON = 0.1

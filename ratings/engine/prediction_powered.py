@@ -22,12 +22,11 @@ from ratings.engine.bradley_terry import LONGEST_STEP, STEP_TOLERANCE, fit_bradl
 from ratings.engine.comparability import Comparability
 from ratings.engine.figure import Figure, estimate, missing
 from ratings.engine.replicate_models import Bradley
+from ratings.engine.sandwich import centred, independent_groups
 from ratings.engine.tallies import Outcome, Tallies, tally
 
 # With fewer prompts than this they can't be resampled, and every battle stands for itself.
 MIN_CLUSTERS = 30
-# Groups of battles whose sums are squared: more of them cost memory and tell no more.
-_MAX_GROUPS = 4000
 _MAX_STEPS = 200
 # A rectified rate may lie outside [0, 1]; then there may be no fit. Lambda is halved so often at most.
 _MAX_HALVINGS = 6
@@ -130,7 +129,9 @@ def fit_prediction_powered(
     )
     seen = np.unique(cluster[strata.used & (total > 0)])
     by_prompt = len(seen) >= MIN_CLUSTERS
-    group, n_groups = _groups(cluster if by_prompt else np.arange(len(cluster)), seed)
+    group, n_groups = independent_groups(
+        cluster if by_prompt else np.arange(len(cluster)), seed=seed
+    )
 
     inverse = model.inverse()
     own = strata.by_group(strata.residual_of_people(model.start), group, n_groups)
@@ -147,8 +148,8 @@ def fit_prediction_powered(
     correction = voted / max(voted - 1, 1)
     covariance, people_covariance = empty.copy(), empty.copy()
     at = np.ix_(ranked, ranked)
-    covariance[at] = _centred(correction * influence @ influence.T)
-    people_covariance[at] = _centred(correction * moved @ moved.T)
+    covariance[at] = centred(correction * influence @ influence.T)
+    people_covariance[at] = centred(correction * moved @ moved.T)
     full = np.full(k, np.nan)
     full[ranked] = theta - theta.mean()
     return PredictionPowered(
@@ -231,15 +232,6 @@ class _Strata:
         return (self.model.to_systems @ scores).toarray()
 
 
-def _groups(clusters: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
-    """(m,) group of each row, and how many: independent clusters, put together where there are thousands."""
-    _, at = np.unique(clusters, return_inverse=True)
-    n = int(at.max(initial=-1)) + 1
-    if n > _MAX_GROUPS:
-        at = (np.random.default_rng(seed).permutation(n) % _MAX_GROUPS)[at]
-    return at, min(n, _MAX_GROUPS)
-
-
 def _best_power(moved: np.ndarray, turned: np.ndarray) -> float:
     """Lambda that makes the sum of squares of moved + lambda turned least, within [0, 1]."""
     against = float((turned**2).sum())
@@ -310,11 +302,6 @@ def _p_random(control: np.ndarray) -> float | None:
     along = vectors[:, kept].T @ free.mean(axis=1)
     squared = n_groups * (along**2 / values[kept]).sum()
     return float(f.sf(squared * (n_groups - d) / (d * (n_groups - 1)), d, n_groups - d))
-
-
-def _centred(covariance: np.ndarray) -> np.ndarray:
-    rows = covariance - covariance.mean(axis=0)
-    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def _check(rows: BattleRows, power: float | None) -> None:

@@ -19,6 +19,7 @@ from ratings.engine.prediction_powered import (
 from ratings.engine.ranks import rank_intervals, rank_upper_bound, tiers
 from ratings.engine.sandwich import sandwich_covariance
 from ratings.engine.scale import CENTRE, PER_LOG_STRENGTH, elo_scale
+from ratings.engine.style_control import StyleControl, StyledBattles, fit_style_control
 from ratings.engine.tallies import ClusteredTallies, Tallies
 from ratings.engine.win_rates import records, win_rates
 
@@ -101,6 +102,27 @@ def rate_powered(
     """
     started = perf_counter()
     found = fit_prediction_powered(rows, rounds=rounds, seed=seed, level=level)
+    fitted = perf_counter()
+    table = _table(
+        found.tallies,
+        rating=elo_scale(found.theta),
+        replicates=elo_scale(_normal(found.theta, found.covariance, rounds=rounds, seed=seed)),
+        status=found.comparability.status,
+        level=level,
+        nu=None,
+        iterations=0,
+        started=started,
+        timings={"fit": fitted - started, "intervals": perf_counter() - fitted},
+    )
+    return table, found
+
+
+def rate_styled(
+    battles: StyledBattles, *, rounds: int = 1000, seed: int, level: float = 0.95
+) -> tuple[RatingTable, StyleControl]:
+    """Ratings with style held equal: see `style_control`. Replicates are drawn from the covariance."""
+    started = perf_counter()
+    found = fit_style_control(battles, seed=seed, level=level)
     fitted = perf_counter()
     table = _table(
         found.tallies,

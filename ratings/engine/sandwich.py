@@ -45,7 +45,7 @@ def sandwich_covariance(data: Tallies | ClusteredTallies, fit: BradleyTerryFit) 
         meat = -model.square(variance)
         np.fill_diagonal(meat, -meat.sum(axis=1))
     bread = model.inverse()
-    covariance[np.ix_(ranked, ranked)] = _centred(bread @ meat @ bread)
+    covariance[np.ix_(ranked, ranked)] = centred(bread @ meat @ bread)
     return covariance
 
 
@@ -54,7 +54,21 @@ def sandwich_sd(data: Tallies | ClusteredTallies, fit: BradleyTerryFit) -> np.nd
     return np.sqrt(np.diag(sandwich_covariance(data, fit)))
 
 
-def _centred(covariance: np.ndarray) -> np.ndarray:
+# Groups whose scores are squared: more of them cost memory and tell no more.
+MAX_GROUPS = 4000
+
+
+def independent_groups(clusters: np.ndarray, *, seed: int) -> tuple[np.ndarray, int]:
+    """(m,) group of each row, and how many groups: the clusters, put together by chance where there are
+    thousands. Unions of independent clusters are independent too."""
+    _, at = np.unique(clusters, return_inverse=True)
+    n = int(at.max(initial=-1)) + 1
+    if n > MAX_GROUPS:
+        at = (np.random.default_rng(seed).permutation(n) % MAX_GROUPS)[at]
+    return at, min(n, MAX_GROUPS)
+
+
+def centred(covariance: np.ndarray) -> np.ndarray:
     """That of theta minus its mean, as fits report it."""
     rows = covariance - covariance.mean(axis=0)
     return rows - rows.mean(axis=1, keepdims=True)

@@ -16,6 +16,12 @@ def decimal(value: float | str | None, digits: int = 2) -> str:
 
 
 @register.filter
+def as_points(logits: float) -> float:
+    """Logits on the scale of ratings."""
+    return logits * wording.POINTS_PER_LOGIT
+
+
+@register.filter
 def interval(figure: Any, digits: int = 2) -> str:
     """``{{ figures.tau|interval }}`` reads ".41 to .63": of a dict or an object with lower and upper."""
     if not figure:

@@ -128,12 +128,19 @@ def table_context(request: HttpRequest, snapshot: Snapshot) -> dict:
                 page.object_list,
                 extent.scale,
                 by_rank=by_rank,
-                alone=snapshot.helped.get("alone"),
+                alone=_alone(snapshot),
             )
         ),
         "by_rank": by_rank,
         "unranked": unranked,
     }
+
+
+def _alone(snapshot: Snapshot) -> dict[str, list[float]]:
+    """What stands beside each rating, by slug: people alone, or what isn't held equal. Mostly nothing."""
+    if snapshot.style:
+        return {slug: [rating] for slug, rating in snapshot.style["plain"].items()}
+    return snapshot.helped.get("alone", {})
 
 
 def _download(wanted: str, place: Arena, chosen: Chosen, state: State) -> HttpResponse:
