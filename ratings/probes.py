@@ -159,10 +159,15 @@ def sentences(found: Probed) -> list[str]:
     retest = found.retest["value"]
     if retest is None:
         return ["Too little has been compared yet to say anything"]
-    said = [
-        f"Asked the very same again, the judge decides the same on {100 * retest:.0f} % of "
-        f"{found.retest['n']:,} battles: the rest is its own noise, and only what goes beyond it is weakness"
-    ]
+    n = found.retest["n"]
+    if retest == 1:
+        noise = f"on all {n:,} battles: it shows no noise of its own"
+    else:
+        noise = (
+            f"on {100 * retest:.0f} % of {n:,} battles: the rest is its own noise, and only what goes beyond "
+            "it is weakness"
+        )
+    said = [f"Asked the very same again, the judge decides the same {noise}"]
     known = [row for row in found.rows if row.beyond_noise["value"] is not None]
     weak = sorted((row for row in known if row.is_weak), key=lambda row: -row.beyond_noise["value"])
     if weak:
@@ -172,9 +177,7 @@ def sentences(found: Probed) -> list[str]:
         )
         said.append(f"More than noise moves it: {moved}")
     elif known:
-        said.append(
-            "No probe changed its decisions more often than its own noise, as far as this can tell"
-        )
+        said.append("No probe is shown to move it more than its own noise does")
     falls = [row.probe.title.lower() for row in known if row.falls_towards and not row.probe.swaps]
     if falls:
         said.append(f"It moves for the changed answer, more than a coin would: {', '.join(falls)}")

@@ -54,7 +54,7 @@ def test_sentences_come_first_then_the_table_then_what_fooled_it(client, monkeyp
     run = probe_it(judge)
     page = page_of(client, judge)
     said = words(page)
-    assert "decides the same on 100 % of 48 battles" in said
+    assert "decides the same on all 48 battles: it shows no noise of its own" in said
     assert "No verdicts" not in said
     praise = ProbeResult.objects.filter(probe="attack-praise")
     fooled = praise.filter(is_fooled=True)
@@ -198,3 +198,16 @@ def test_a_maintainer_plans_probes_sees_the_price_and_confirms(maintainer, judge
     assert "probe: markup, " in calls
     [row] = json.loads(maintainer.get(f"/a/{arena.slug}/runs/?format=json").content)["runs"]
     assert (row["total"], row["verdicts"]) == (28, 0)
+
+
+def test_the_noise_of_a_judge_is_said_before_its_weakness(client, judge):
+    class Undecided(FakeEndpoint):
+        async def ask(self, question, *, read):
+            word = "tie" if question.repetition else "first"
+            return await FakeEndpoint(lambda lines: word).ask(question, read=read)
+
+    run = plan_run(judge=judge, selection={}, probes={"names": ["padding"]})
+    work_on(confirm_run(run=run), make_asker=Undecided())
+    said = words(page_of(client, judge))
+    assert "decides the same on 0 % of 24 battles: the rest is its own noise" in said
+    assert "No probe is shown to move it more than its own noise does." in said
