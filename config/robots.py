@@ -18,6 +18,8 @@ Disallow: /a/*/calls/
 Disallow: /a/*/verdicts/
 Disallow: /a/*/leaderboard/*?
 Disallow: /a/*/matrix/*?
+Disallow: /a/*/fragility/*?
+Disallow: /a/*/what-if/*?
 Disallow: /a/*/systems/*?
 Disallow: /a/*/systems/*/opponents/
 Disallow: /a/*/judges/*?

@@ -110,17 +110,19 @@ def count(
     up_to: Cut | None = None,
     including: int | None = None,
     among: Collection[int] | None = None,
+    judges: list[int] | None = None,
 ) -> Cells:
     """Count the verdicts of a slice that weren't taken back, and whose voters aren't excluded.
 
     Battles with a hidden system aren't counted, whoever asks, unless it is the one ``including`` (its id).
     ``among`` counts between these systems instead, whatever they are now: as an earlier count did.
+    ``judges`` counts the verdicts of these judges (ids) instead of the slice's own.
 
     ``up_to`` counts as at an earlier time. A verdict that was taken back by a voter who is excluded counts
     as taken back. Raises SliceError for an unknown judge or voter.
     """
     cut = watermark() if up_to is None else up_to
-    ids = judge_ids(arena=arena, judge=slice.judge)
+    ids = judge_ids(arena=arena, judge=slice.judge) if judges is None else judges
     # Without a bound the GROUP BY is answered by the index alone.
     verdicts = Verdict.objects.filter(_which(arena, slice, ids, cut=cut))
     # From the few retractions to their verdicts: the other way round would read every verdict.
@@ -136,7 +138,9 @@ def count(
     aside, by_reason = _set_aside(arena, slice, ids, cut)
     if up_to is None and watermark() != cut:
         # Verdicts arrived while we counted; count once more, as at the time when we began.
-        return count(arena=arena, slice=slice, up_to=cut, including=including, among=among)
+        return count(
+            arena=arena, slice=slice, up_to=cut, including=including, among=among, judges=judges
+        )
     systems = _systems(arena, including, among)
     system_ids = np.array([pk for pk, _, _ in systems], dtype=np.int64)
     pairs = _pairs(arena, system_ids)

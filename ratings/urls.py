@@ -15,6 +15,7 @@ from ratings.views import (
     systems,
     taking_away,
     voters,
+    what_if,
 )
 
 app_name = "ratings"
@@ -39,6 +40,7 @@ urlpatterns = [
     path("a/<dotted:arena>/leaderboard/standing/", leaderboards.standing, name="standing"),
     path("a/<dotted:arena>/rankings/", rankings.rankings, name="rankings"),
     path("a/<dotted:arena>/fragility/", fragility.fragility, name="fragility"),
+    path("a/<dotted:arena>/what-if/", what_if.what_if, name="what-if"),
     path("a/<dotted:arena>/systems/<dotted:slug>/", systems.system, name="system"),
     path("a/<dotted:arena>/systems/<dotted:slug>/opponents/", systems.opponents, name="opponents"),
     path(

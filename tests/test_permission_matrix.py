@@ -82,6 +82,7 @@ PAGES: dict[str, tuple[str, set[str], Args]] = {
             "ratings:citation", "ratings:feed", "ratings:history", "ratings:history-csv",
             "ratings:judges", "ratings:leaderboard", "ratings:leaderboard-csv", "ratings:leaderboard-json",
             "ratings:fragility", "ratings:matrix", "ratings:rankings", "ratings:standing", "ratings:top",
+            "ratings:what-if",
         ),
         ("get", SEES, here),
     ),

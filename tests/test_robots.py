@@ -22,6 +22,8 @@ def refused(client):
         "/a/poems/leaderboard/?judge=judge-llm&category=odes",
         "/a/poems/leaderboard/top/?method=elo",
         "/a/poems/matrix/?method=elo",
+        "/a/poems/fragility/?category=odes",
+        "/a/poems/what-if/?ties=out",
         "/a/poems/systems/ada/?judge=judge-llm",
         "/a/poems/judges/judge-llm/?battles=all",
         "/a/poems/data/verdicts.jsonl",

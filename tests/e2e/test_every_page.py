@@ -36,6 +36,7 @@ PAGES: dict[str, Callable[[World], list[list]]] = {
     "ratings:system-versions": lambda world: [[world.arena.slug, world.system.slug]],
     "ratings:rankings": lambda world: [[world.arena.slug]],
     "ratings:fragility": lambda world: [[world.arena.slug]],
+    "ratings:what-if": lambda world: [[world.arena.slug]],
     "ratings:matrix": lambda world: [[world.arena.slug]],
     "ratings:judges": lambda world: [[world.arena.slug]],
     "ratings:judge": lambda world: [
