@@ -84,7 +84,7 @@ def test_a_vote_is_taken_back_once(client, arena):
 def test_agreement_with_people_counts_battles_with_a_side(client, arena):
     voter = voter_behind(client, arena)
     expected = [0, 0]
-    for number in range(12):
+    for number in range(30):
         outcome = [Outcome.A, Outcome.B, Outcome.TIE][number % 3]
         ballot = vote(arena, voter, outcome)
         others = Verdict.objects.filter(battle=ballot.battle, judge__name="People")
