@@ -477,16 +477,7 @@ def styled_battles(*, arena: Arena, slice: Slice, up_to: Cut, system_ids: np.nda
     battles, first, at = np.unique(rows[:, 0], return_index=True, return_inverse=True)
     cell = at.ravel() * 4 + rows[:, 3]
     votes = np.bincount(cell, rows[:, 4], 4 * len(battles)).reshape(-1, 4)
-    sides = [
-        Coalesce(f"output_{side}__style__{name}", -1) for side in "ab" for name in STYLE_FEATURES
-    ]
-    width = len(STYLE_FEATURES)
-    known = _fetch(
-        Battle.objects.filter(arena=arena).order_by("pk").values_list("pk", *sides)
-    ).reshape(-1, 1 + 2 * width)
-    styles = known[np.searchsorted(known[:, 0], battles), 1:].astype(float)
-    styles[styles < 0] = np.nan
-    style_a, style_b = styles[:, :width], styles[:, width:]
+    style_a, style_b = styles_of(arena=arena, battles=battles)
     a, b = _sides(pairs, rows[first, 1], system_ids)
     _, _, prompt, _ = _prompts(arena, rows[first, 2])
     swapped = a > b
@@ -498,6 +489,20 @@ def styled_battles(*, arena: Arena, slice: Slice, up_to: Cut, system_ids: np.nda
     )
     order = np.lexsort((*style_b.T, *style_a.T, *votes.T, prompt, b, a))
     return StyledRows(*(column[order] for column in (a, b, votes, style_a, style_b, prompt)))
+
+
+def styles_of(*, arena: Arena, battles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of style (m, 4) of either output of these battles (ids); nan where there is no output."""
+    sides = [
+        Coalesce(f"output_{side}__style__{name}", -1) for side in "ab" for name in STYLE_FEATURES
+    ]
+    width = len(STYLE_FEATURES)
+    known = _fetch(
+        Battle.objects.filter(arena=arena).order_by("pk").values_list("pk", *sides)
+    ).reshape(-1, 1 + 2 * width)
+    styles = known[np.searchsorted(known[:, 0], battles), 1:].astype(float)
+    styles[styles < 0] = np.nan
+    return styles[:, :width], styles[:, width:]
 
 
 class VerdictRows(NamedTuple):

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from arena.access import public_systems
 from arena.models import Arena, System
+from arena.styles import count_styles
 from judges.models import Judge
 from ratings import cells
 from ratings.engine.alt_test import AltTest
@@ -17,6 +18,7 @@ from ratings.engine.figure import Figure
 from ratings.engine.judge_report import Instances, JudgeFigures, PersonVotes, judge_report
 from ratings.engine.majority import fold_both_bad, majority
 from ratings.engine.rate import RatingTable, rate
+from ratings.engine.surface_bias import longer_side, side_with
 from ratings.engine.tallies import ClusteredTallies, tally_by_cluster
 from ratings.models import JudgeReport
 from ratings.slices import PEOPLE, Slice
@@ -220,7 +222,22 @@ def _instances(
         people=_person_votes(
             arena, other_side, up_to=up_to, battles=np.array(shared, dtype=np.int64), votes=people
         ),
+        sides=_sides(arena, np.array(shared, dtype=np.int64)),
     )
+
+
+def _sides(arena: Arena, battles: np.ndarray) -> dict[str, np.ndarray]:
+    """Which output of each battle is longer, and which alone has lists, headers or bold passages."""
+    count_styles(arena=arena)
+    style_a, style_b = cells.styles_of(arena=arena, battles=battles)
+    of = {name: at for at, name in enumerate(cells.STYLE_FEATURES)}
+    return {
+        "characters": longer_side(style_a[:, of["characters"]], style_b[:, of["characters"]]),
+        **{
+            name: side_with(style_a[:, of[name]], style_b[:, of[name]])
+            for name in ("lists", "headers", "bold")
+        },
+    }
 
 
 def _person_votes(
@@ -336,6 +353,15 @@ def as_json(
         "agreement_with_confidence": _figure(figures.separation.agreement_with_confidence),
         "brier": _figure(figures.separation.brier),
         "alt_tests": [_alt_test(test) for test in figures.alt_tests.values()],
+        "surface": [
+            {
+                "name": name,
+                "judge": _figure(found.judge),
+                "people": _figure(found.people),
+                "difference": _figure(found.difference),
+            }
+            for name, found in figures.surface.items()
+        ],
         "alt_test_people": _alt_test_people(list(figures.alt_tests.values())),
         "resampled": figures.resampled,
         "rounds": figures.rounds,

@@ -33,6 +33,12 @@ NAMED_SYSTEMS = 3
 # What a judge may fall short of people from a crowd, after Calderon, Reichart & Dror (arXiv 2501.10970).
 ALT_TEST_EPSILON = 0.1
 PEOPLE_BY_EPSILON = {0.2: "experts", 0.15: "skilled", 0.1: "a crowd"}
+SURFACE = {
+    "characters": "the longer output (by more than 30 characters)",
+    "lists": "the output with a list, where only one has any",
+    "headers": "the output with headers, where only one has any",
+    "bold": "the output with bold passages, where only one has any",
+}
 SEPARATION = {
     "separability": "Separability, this judge",
     "separability_of_people": "Separability, people",
@@ -216,6 +222,21 @@ def replacing(
     return Clause(f"By the alt-test it {verdict} one of the people here ({of})", anchor)
 
 
+def longer(surface: Sequence[Mapping[str, Any]]) -> Clause | None:
+    """Whether it prefers longer outputs more than people do; None where that isn't measured."""
+    anchor = "style"
+    found = next((one for one in surface if one["name"] == "characters"), None)
+    difference = Estimate.of(found["difference"]) if found else None
+    if found is None or difference is None or not difference.has_interval:
+        return None
+    own, people = found["judge"]["value"], found["people"]["value"]
+    shares = f"{own:.0%} of the time, people {people:.0%}".replace("%", "\u202f%")
+    if difference.lower <= 0 <= difference.upper:
+        return Clause(f"It prefers the longer output about as often as people ({shares})", anchor)
+    more = "more" if difference.value > 0 else "less"
+    return Clause(f"It prefers the longer output {more} often than people ({shares})", anchor)
+
+
 def summary_of(figures: Mapping[str, Any], *, family: str = "") -> list[Clause]:
     """The report in a few sentences, the most important first. ``family`` is the judge's own."""
     tau, ceiling, alpha, own, accuracy, kappa = (
@@ -228,6 +249,7 @@ def summary_of(figures: Mapping[str, Any], *, family: str = "") -> list[Clause]:
         favourites(figures.get("systems") or []),
         own_family(family, own),
         single_battles(accuracy, kappa),
+        longer(figures.get("surface") or []),
         replacing(figures.get("alt_tests") or []),
     ]
     return [clause for clause in clauses if clause is not None]

@@ -31,6 +31,7 @@ from ratings.engine.paired_resampling import PairedResampling, paired_resampling
 from ratings.engine.reference_posterior import reference_posterior
 from ratings.engine.report_notes import caveats
 from ratings.engine.separation import Separation, separation
+from ratings.engine.surface_bias import SurfacePreference, surface_preference
 from ratings.engine.tallies import ClusteredTallies
 
 # With fewer prompts a resampling of prompts is too narrow, and verdicts are resampled instead.
@@ -50,12 +51,13 @@ class PersonVotes:
 @dataclass(frozen=True, slots=True)
 class Instances:
     """Battle by battle: the judge's outcome (n,), people's votes (n, 4) by outcome, the prompt (n,); `people`
-    where it is known who said what."""
+    where it is known who said what; `sides` (n,) by name which side has more of something: 1 A, -1 B."""
 
     judge: np.ndarray
     votes: np.ndarray
     prompt: np.ndarray
     people: PersonVotes | None = None
+    sides: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class JudgeFigures:
     family_bias: Figure
     separation: Separation
     alt_tests: dict[float, AltTest]
+    surface: dict[str, SurfacePreference]
     instances: InstanceAgreement | None
     people_alpha: Figure
     judge_theta: np.ndarray
@@ -205,6 +208,7 @@ def judge_report(
             level=level,
         ),
         alt_tests=_alt_tests(instances, level=level),
+        surface=_surface(instances, level=level),
         **against,
         family_bias=own,
         instances=by_battle,
@@ -328,6 +332,17 @@ def _alt_tests(instances: Instances | None, *, level: float) -> dict[float, AltT
             level=level,
         )
         for epsilon in EPSILON.values()
+    }
+
+
+def _surface(instances: Instances | None, *, level: float) -> dict[str, SurfacePreference]:
+    if instances is None:
+        return {}
+    return {
+        name: surface_preference(
+            instances.judge, instances.votes, side, instances.prompt, level=level
+        )
+        for name, side in instances.sides.items()
     }
 
 

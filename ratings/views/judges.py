@@ -170,6 +170,10 @@ def _figures_of(report: JudgeReport, who: Judge) -> dict[str, Any]:
             test | {"people": wording.PEOPLE_BY_EPSILON.get(test["epsilon"], "people")}
             for test in figures.get("alt_tests") or []
         ],
+        "surface": [
+            (wording.SURFACE.get(one["name"], one["name"]), one)
+            for one in figures.get("surface") or []
+        ],
         "separation": [
             (name, figures[key]) for key, name in wording.SEPARATION.items() if figures.get(key)
         ],

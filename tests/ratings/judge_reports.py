@@ -72,6 +72,15 @@ def figures(**changed: Any) -> dict[str, Any]:
         "separability_of_people": estimate(0.38, 0.31, 0.47, unit="pairs of systems"),
         "agreement_with_confidence": estimate(0.87, 0.8, 0.92, unit="pairs of systems"),
         "brier": estimate(0.113, 0.081, 0.152, unit="pairs of systems"),
+        "surface": [
+            {
+                "name": "characters",
+                "judge": estimate(0.71, 0.66, 0.76, unit="battles"),
+                "people": estimate(0.58, 0.54, 0.62, unit="battles"),
+                "difference": estimate(0.13, 0.08, 0.18, unit="battles"),
+            },
+            {"name": "lists", **dict.fromkeys(("judge", "people", "difference"), estimate(None))},
+        ],
         "alt_tests": [alt_test(0.2, 0.75, True, 0), alt_test(0.15, 0.5, True, 0), alt_test()],
         "alt_test_people": [
             {

@@ -162,3 +162,15 @@ def test_votes_of_nobody_known_make_no_alt_test(small_arena, copycat):
     figures = reports.build(arena=small_arena, slice=report_slice(copycat)).figures
     assert figures["alt_tests"] == []
     assert figures["alt_test_people"] == []
+
+
+def test_longer_outputs_are_told_from_shorter_ones(small_arena, copycat):
+    for output in small_arena.outputs.all():
+        length = 200 if output.system.slug == "ada" else 50
+        output.__class__.objects.filter(pk=output.pk).update(text="x" * length)
+    figures = reports.build(arena=small_arena, slice=report_slice(copycat)).figures
+    found = {one["name"]: one for one in figures["surface"]}
+    # 18 of 36 battles are Ada's, fewer than are needed.
+    assert found["characters"]["judge"]["value"] is None
+    assert "18 battles differ" in found["characters"]["judge"]["reason"]
+    assert found["lists"]["judge"]["n"] == 0

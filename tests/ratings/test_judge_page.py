@@ -67,6 +67,11 @@ def test_words_come_first_and_each_leads_to_its_figure(client, gpt4):
             "agreeing fairly (κ .35)",
         ),
         (
+            "style",
+            "It prefers the longer output more often than people "
+            "(71\u202f% of the time, people 58\u202f%)",
+        ),
+        (
             "replacing",
             "By the alt-test it may not replace one of the people here "
             "(of 4 people it is as good as 25\u202f%, ε .10)",
@@ -383,3 +388,10 @@ def test_where_nobody_is_known_the_test_is_not_made_up(client, gpt4):
     page = page_of(client, gpt4)
     assert "It isn’t known who cast the votes here" in page
     assert "may replace one of" not in page
+
+
+def test_style_stands_beside_that_of_people(client, gpt4):
+    make_report(gpt4)
+    page = page_of(client, gpt4)
+    for words in ("the longer output (by more", "+13.0", "+8.0 to +18.0", "Too few for this."):
+        assert words in page
