@@ -218,12 +218,8 @@ def _beside(ratings: list[Rating], found: dict[str, Any]) -> Answer:
             continue
         moved = {name: figures[name] + shift for name in ("rating", "lower", "upper")}
         rows.append(Row(rating.system, rating, figures | moved))
-    rows.sort(
-        key=lambda row: (
-            row.now["rank"] if row.now else len(rows) + 1,
-            row.published.rank or len(rows) + 1,
-        )
-    )
+    last = len(rows) + 1
+    rows.sort(key=lambda row: (row.now["rank"] if row.now else last, row.published.rank or last))
     return Answer(rows, found["n_verdicts"], found["n_prompts"], found["interval"])
 
 

@@ -135,15 +135,18 @@ def test_changes_of_rank_are_marked(small_arena, client):
     for verdict in people.verdicts.select_related("battle")[:]:
         swapped = {Outcome.A: Outcome.B, Outcome.B: Outcome.A}[Outcome(verdict.outcome)]
         cast.make_verdict(verdict.battle, other, swapped, voter, repetition=verdict.pk)
+    cast.make_system(small_arena, "Nobody")
     publish(small_arena, judge="people")
     page = client.get(URL, {"judge": "people", "by": "contrarians"})
-    ranks = {
-        row.system.slug: (row.published.rank, row.now["rank"]) for row, _ in page.context["rows"]
-    }
+    *rows, without_battles = [row for row, _ in page.context["rows"]]
+    assert without_battles.system.slug == "nobody"
+    assert without_battles.now is None
+    ranks = {row.system.slug: (row.published.rank, row.now["rank"]) for row in rows}
+    assert [new for _, new in ranks.values()] == [1, 2, 3, 4]
     assert [sum(pair) for pair in ranks.values()] == [5] * 4  # upside down
     last = max(ranks, key=ranks.get).title()
     assert f"{last} would be first instead of" in text(page)
-    assert "4 systems of 4 would change places" in text(page)
+    assert "4 systems of 5 would change places" in text(page)
     assert "↑ 3" in text(page)
     assert "↓ 3" in text(page)
 
