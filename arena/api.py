@@ -52,9 +52,10 @@ class BelowAnArena:
     """Everything but arenas belongs to one, that the caller may see, or run. Goes before a view set.
 
     ``hides``: of rows about systems, by which field they are told, and which of its values aren't the caller's
-    to see (see ``arena.access``).
+    to see (see ``arena.access``). ``arena_field`` leads from a row to its arena.
     """
 
+    arena_field = "arena"
     hides: ClassVar[dict[str, Callable[[Any, Arena], QuerySet]]] = {}
 
     @cached_property
@@ -66,7 +67,7 @@ class BelowAnArena:
         queryset = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
-        queryset = queryset.filter(arena=self.arena)
+        queryset = queryset.filter(**{self.arena_field: self.arena})
         for field, unseen in self.hides.items():
             queryset = queryset.exclude(**{f"{field}__in": unseen(self.request.user, self.arena)})
         return queryset

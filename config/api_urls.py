@@ -25,6 +25,7 @@ from judges.api_submission_policy import SubmissionPolicies
 from judges.api_systems import AnswerRuns, SystemEndpoints
 from judges.api_write import Exclusions, GoldItems
 from ratings.api import JudgeReportViewSet, LeaderboardViewSet, SnapshotViewSet
+from ratings.api_fragility import Fragilities
 from ratings.api_probes import ProbeReports, ProbeResults
 
 arenas = SimpleRouter()
@@ -41,6 +42,7 @@ for view_set in (
     LeaderboardViewSet,
     SnapshotViewSet,
     JudgeReportViewSet,
+    Fragilities,
     ProbeReports,
     ProbeResults,
     SystemEndpoints,

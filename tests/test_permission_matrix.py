@@ -270,8 +270,8 @@ def test_what_the_api_shows_of_an_arena_is_for_those_who_see_it(world, subtests)
         f"/api/v1/arenas/poems/{noun}"
         for noun in (
             "", "systems/", "prompts/", "outputs/", "battles/", "judges/", "verdicts/", "leaderboards/",
-            "snapshots/", "judge-reports/", "derivations/", "submission-policy/", "probe-reports/",
-            "probe-results/",
+            "snapshots/", "judge-reports/", "fragilities/", "derivations/", "submission-policy/",
+            "probe-reports/", "probe-results/",
         )
     }  # fmt: skip
     assert public <= set(reads)

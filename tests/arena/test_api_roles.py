@@ -72,7 +72,7 @@ FOR_EVERYBODY = {
     f"{noun}_{action}"
     for noun in (
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge_reports", "derivations", "probe_reports", "probe_results",
+        "snapshots", "judge_reports", "fragilities", "derivations", "probe_reports", "probe_results",
     )
     for action in ("list", "retrieve")
 } | {"submission_policy_retrieve"}  # fmt: skip

@@ -11,6 +11,7 @@ from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.test import Client
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -34,7 +35,7 @@ from judges.answering import make_system, plan_answers
 from judges.exclusions import exclude_voter
 from judges.juries.making import make_jury
 from judges.models import GoldItem, VerdictTrace, Voter
-from ratings.models import JudgeReport, Publication, Snapshot
+from ratings.models import Fragility, JudgeReport, Publication, Snapshot
 from tests.accounts import make_member
 from tests.api_client import (
     DOT,
@@ -113,8 +114,8 @@ def operation_of(name: str) -> dict:
 def test_every_noun_is_there_as_a_list_and_one_by_one():
     nouns = {
         "arenas", "systems", "prompts", "outputs", "battles", "judges", "verdicts", "leaderboards",
-        "snapshots", "judge-reports", "derivations", "probe-reports", "probe-results", "submissions",
-        *FOR_MAINTAINERS,
+        "snapshots", "judge-reports", "fragilities", "derivations", "probe-reports", "probe-results",
+        "submissions", *FOR_MAINTAINERS,
     }  # fmt: skip
     found = set(READS)
     for noun in nouns:
@@ -159,6 +160,13 @@ def real(db, settings) -> dict[str, dict[str, str | int]]:
         "leaderboards": {"id": Publication.objects.filter(kind="leaderboard").first().pk},
         "snapshots": {"id": Snapshot.objects.first().pk},
         "judge-reports": {"id": JudgeReport.objects.get().pk},
+        "fragilities": {
+            "id": Fragility.objects.create(
+                snapshot=Snapshot.objects.first(),
+                computed_at=timezone.now(),
+                figures={"order": ["ada"]},
+            ).pk
+        },
         **make_probed(arena),
         "submission-policy": {},
         "derivations": {

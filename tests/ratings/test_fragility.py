@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from arena.models import System
@@ -13,6 +14,7 @@ from ratings.engine.tallies import tally
 from ratings.models import Fragility
 from ratings.slices import Slice
 from tests import cast
+from tests.accounts import client_of, make_member
 
 pytestmark = pytest.mark.django_db
 PAGE = "/a/poems/fragility/"
@@ -150,3 +152,23 @@ def test_a_hidden_system_is_in_none_of_it(small_arena, client):
     figures = Fragility.objects.get(snapshot=snapshot).figures
     assert figures["n"]["verdicts"] == 72
     assert "zebra" not in str(figures)
+
+
+def test_the_api_has_what_is_computed_until_a_system_in_it_is_hidden(small_arena, snapshot, client):
+    cache.clear()  # refused tokens of other tests are counted there
+    address = "/api/v1/arenas/poems/fragilities/"
+    row = fragility.fragility_of(snapshot=snapshot)
+    assert client.get(address).json()["results"] == []
+    fragility.refresh(row.pk)
+    row.refresh_from_db()
+    [listed] = client.get(address, {"snapshot": snapshot.pk}).json()["results"]
+    assert listed["snapshot"] == snapshot.pk
+    assert listed["slice"]["judge"] == "people"
+    assert client.get(address, {"snapshot": snapshot.pk + 1}).json()["results"] == []
+    found = client.get(f"{address}{row.pk}/").json()
+    assert found["figures"] == row.figures
+    System.objects.filter(slug="dora").update(standing="withdrawn")
+    assert client.get(address).json()["results"] == []
+    assert client.get(f"{address}{row.pk}/").status_code == 404
+    maintainer = client_of(make_member(small_arena, "maintainer", "maya"))
+    assert maintainer.get(f"{address}{row.pk}/").status_code == 200
