@@ -456,6 +456,13 @@ class Submission(Lease):
     n_battles = models.PositiveIntegerField("battles planned", default=0)
     n_judged = models.PositiveIntegerField("battles judged", default=0)
     cost = models.DecimalField("cost (USD)", max_digits=12, decimal_places=6, default=0)
+    spent_before = models.DecimalField(
+        "spent by cancelled runs (USD)",
+        max_digits=12,
+        decimal_places=6,
+        default=0,
+        help_text="What was cancelled is begun anew with what is left of the budget.",
+    )
     place = models.JSONField(
         default=dict, blank=True, help_text="Its provisional place: see ratings.placing."
     )

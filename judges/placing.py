@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from arena.access import may_ask_models, seen_systems
 from arena.audit import note
@@ -20,10 +20,11 @@ from arena.models import Arena, Battle, Output, Pair, Standing, Submission, Syst
 from arena.submissions.policy import SubmissionPolicy
 from judges import derivations
 from judges.models import Derivation, Judge, JudgeRun, Verdict
-from judges.runs import programs, rounds
+from judges.runs import RunError, programs, rounds
 from judges.runs.verbs import cancel_run, confirm_run, plan_run, resume_run
 
 BATCH = 200  # battles made at once
+LEAST_BUDGET = 0.0001  # USD; runs keep no smaller amount
 State = JudgeRun.State
 BUSY = (State.QUEUED, State.RUNNING)
 ASKED = (Judge.Kind.LLM, Judge.Kind.PROGRAM)
@@ -211,11 +212,27 @@ def ask(*, submission: Submission, panel: Panel) -> None:
         if judge.kind == Judge.Kind.PROGRAM:
             _run_program(submission, judge, run)
         elif run is None:
-            _begin(submission, judge, budget=policy.budget / len(models))
+            _begin(submission, judge, budget=_left_of_budget(submission, policy, len(models)))
         elif run.state == State.WAITING:
             room = rounds.open_pairs(run)
             if room:
                 rounds.add_round(run=run, wanted=room, figures={})
+
+
+def _left_of_budget(submission: Submission, policy: SubmissionPolicy, n_models: int) -> float:
+    """USD for one of so many models; 0 where there is no limit. Raises RunError where nothing is left.
+
+    What runs took that were cancelled is gone: to cancel and try again buys nothing.
+    """
+    if not policy.budget:
+        return 0.0
+    left = policy.budget - float(submission.spent_before)
+    if left / n_models < LEAST_BUDGET:
+        raise RunError(
+            f"The {policy.budget:,.2f} USD that the arena spends on one system are spent. What was judged "
+            "stays."
+        )
+    return left / n_models
 
 
 def _begin(submission: Submission, judge: Judge, *, budget: float) -> None:
@@ -270,12 +287,18 @@ def go_on(*, submission: Submission) -> None:
     for run in submission.runs.filter(state__in=[State.FAILED, State.PAUSED]):
         if run.makes_calls:
             resume_run(run=run)
-    submission.runs.filter(state=State.CANCELLED).update(submission=None)
+    with transaction.atomic():
+        gone = submission.runs.select_for_update().filter(state=State.CANCELLED)
+        spent = sum((run.cost for run in gone), Decimal(0))
+        Submission.objects.filter(pk=submission.pk).update(spent_before=F("spent_before") + spent)
+        submission.runs.filter(pk__in=[run.pk for run in gone]).update(submission=None)
+    submission.refresh_from_db(fields=["spent_before"])
 
 
 def cost_of(submission: Submission) -> Decimal:
     """USD that its models took so far."""
-    return submission.runs.aggregate(cost=Sum("cost"))["cost"] or Decimal(0)
+    current = submission.runs.aggregate(cost=Sum("cost"))["cost"] or Decimal(0)
+    return submission.spent_before + current
 
 
 def has_failures(submission: Submission) -> Sequence[str]:

@@ -118,6 +118,7 @@ def test_cancelling_stops_the_model_and_keeps_what_was_said(submission):
     work_on(run, make_asker=endpoint)
     rounds.answer(run.pk)
     assert JudgeCall.objects.filter(run=run, state="open").exists()
+    JudgeRun.objects.filter(pk=run.pk).update(cost=2)
     cancel(submission=submission, actor=None)
     run.refresh_from_db()
     assert run.state == "cancelled"
@@ -125,7 +126,32 @@ def test_cancelling_stops_the_model_and_keeps_what_was_said(submission):
     retry(submission=submission, actor=None)
     work(submission, endpoint)
     assert submission.state == State.RANKED
-    assert submission.runs.get() != run
+    again = submission.runs.get()
+    assert again != run
+    # What the first one took isn't there to be spent again.
+    assert submission.spent_before == run.cost == 2
+    assert float(again.budget) == pytest.approx(5 - float(run.cost), abs=1e-4)
+    assert submission.cost == run.cost + again.cost
+
+
+def test_to_cancel_and_try_again_buys_no_more_than_the_budget(submission):
+    endpoint = FakeEndpoint(says)
+    for _ in range(3):
+        placing.step(submission.pk)
+        run = submission.runs.filter(state__in=["queued", "running"]).first()
+        if run is not None:
+            work_on(run, make_asker=endpoint)
+        cancel(submission=submission, actor=None)
+        # As if it had taken much more.
+        JudgeRun.objects.filter(submission=submission).update(cost=2)
+        retry(submission=submission, actor=None)
+    submission.refresh_from_db()
+    assert submission.spent_before == 6
+    asked = len(endpoint.asked)
+    work(submission, endpoint)
+    assert submission.state == State.FAILED
+    assert "5.00 USD that the arena spends on one system are spent" in submission.reason
+    assert len(endpoint.asked) == asked
 
 
 def test_who_may_not_have_models_asked_cant_let_submissions_do_it(arena, settings):
