@@ -161,7 +161,7 @@ def test_a_category_narrows_the_prompts(small_arena, client):
         ({"judge": "nobody"}, "This arena has no judge “nobody”."),
         ({"category": "none"}, "This arena has no category “none”."),
         ({"criterion": "wit"}, "This arena has no criterion “wit”."),
-        ({"method": "magic"}, "The method is one of bt, davidson, elo, not “magic”."),
+        ({"method": "magic"}, "The method is one of bt, davidson, style, elo, not “magic”."),
         ({"format": "xls"}, "format is one of csv, json."),
     ],
 )

@@ -18,7 +18,7 @@ def test_a_slice_survives_storage():
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ({"method": "magic"}, "method: 'magic' is not one of bt, davidson, elo"),
+        ({"method": "magic"}, "method: 'magic' is not one of bt, davidson, style, elo"),
         ({"ridge": -1}, "ridge: -1"),
         ({"ridge": float("nan")}, "ridge: nan"),
         ({"since": "yesterday"}, "since: 'yesterday' is not a date"),
